@@ -1,0 +1,211 @@
+"""Arguments and results as JSON, checked against a function's annotations at both ends.
+
+There is no pickle here and no hook that imports what a payload names: what comes out of a store
+can only become one of the types that the function itself declares.
+"""
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ferryman.domain.errors import InvalidArguments, PayloadTooLarge
+
+ARGS_LIMIT: Final = 1024 * 1024
+RESULT_LIMIT: Final = 1024 * 1024
+"""Bytes of encoded arguments, and of an encoded result."""
+
+
+def _is_pydantic(kind: Any) -> bool:
+    return isinstance(kind, type) and hasattr(kind, "__pydantic_validator__")
+
+
+def _encode_other(value: Any) -> Any:
+    if _is_pydantic(type(value)) and hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise InvalidArguments(
+        f"a {type(value).__qualname__} cannot be stored as JSON: pass an id, a path, a dict, "
+        "a dataclass, a msgspec.Struct or a pydantic model instead"
+    )
+
+
+def _decode_other(kind: Any, value: Any) -> Any:
+    if _is_pydantic(kind) and hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
+    if isinstance(kind, type) and isinstance(value, kind):
+        return value
+    raise InvalidArguments(f"the annotation {kind!r} is not a type that can travel as JSON")
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_encode_other)
+_decoder: Final = msgspec.json.Decoder()
+
+
+def _encode(value: Any, limit: int, what: str) -> bytes:
+    try:
+        data = _encoder.encode(value)
+    except (InvalidArguments, RecursionError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidArguments(f"{what} cannot be stored as JSON: {error}") from error
+    if len(data) > limit:
+        raise PayloadTooLarge(
+            f"{what} take {len(data):,} bytes as JSON; the limit is {limit:,}. "
+            "Store the data elsewhere and pass its id, path or URL"
+        )
+    # JSON has no NaN, and the encoder writes null for it: a number would silently be lost.
+    if b"null" in data and _has_nan(value):
+        raise InvalidArguments(f"{what} hold NaN or an infinity, which JSON cannot say")
+    return data
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, float):
+        return value != value or value in (float("inf"), float("-inf"))
+    if isinstance(value, Mapping):
+        return any(map(_has_nan, value.keys())) or any(map(_has_nan, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_has_nan, value))
+    if isinstance(value, msgspec.Struct) or hasattr(value, "__dataclass_fields__"):
+        return _has_nan(msgspec.structs.asdict(value)) if isinstance(value, msgspec.Struct) else (
+            any(_has_nan(getattr(value, name)) for name in value.__dataclass_fields__)
+        )
+    if _is_pydantic(type(value)):
+        return _has_nan(value.model_dump())
+    return False
+
+
+def encode_args(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+    """Arguments as `[[positional…], {"keyword": …}]`.
+
+    Raises:
+        InvalidArguments: a value that JSON cannot say.
+        PayloadTooLarge: over `ARGS_LIMIT`.
+    """
+    return _encode((args, kwargs), ARGS_LIMIT, "the arguments")
+
+
+def decode_args(data: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """The plain JSON values behind `encode_args`.
+
+    Raises:
+        InvalidArguments: `data` is not what `encode_args` writes.
+    """
+    try:
+        value = _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidArguments(f"the stored arguments are not JSON: {error}") from error
+    match value:
+        case [list() as args, dict() as kwargs]:
+            return args, kwargs
+        case _:
+            raise InvalidArguments("the stored arguments must be [[positional…], {keyword: …}]")
+
+
+def encode_result(value: Any) -> bytes:
+    """A result as JSON.
+
+    Raises:
+        InvalidArguments: a value that JSON cannot say.
+        PayloadTooLarge: over `RESULT_LIMIT`.
+    """
+    return _encode(value, RESULT_LIMIT, "the result")
+
+
+def decode_result(data: bytes | None, kind: Any = Any) -> Any:
+    """A result as plain JSON values, or as `kind` where the task's return annotation is known.
+
+    Raises:
+        InvalidArguments: the stored value does not fit `kind`.
+    """
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=_decode_other)
+    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        raise InvalidArguments(f"the stored result is not a {kind}: {error}") from error
+
+
+class Signature:
+    """What a task's function takes: binds and checks arguments against its annotations.
+
+    Args:
+        function: the task's function.
+        injected: parameters that the worker fills in (a context, resources), not the caller.
+
+    Raises:
+        InvalidArguments: an annotation that no JSON value can be checked against.
+    """
+
+    def __init__(self, function: Callable[..., Any], injected: frozenset[str]) -> None:
+        hints = typing.get_type_hints(function, include_extras=True)
+        signature = inspect.signature(function)
+        self._name = function.__qualname__
+        self._parameters = {
+            name: parameter
+            for name, parameter in signature.parameters.items()
+            if name not in injected
+        }
+        self._signature = signature.replace(parameters=list(self._parameters.values()))
+        self._kinds = {name: hints.get(name, Any) for name in self._parameters}
+        self.returns: Any = hints.get("return", Any)
+        for name, kind in self._kinds.items():
+            self._check_kind(name, kind)
+
+    def _check_kind(self, name: str, kind: Any) -> None:
+        try:
+            msgspec.json.Decoder(kind, dec_hook=_decode_other)
+        except (TypeError, ValueError) as error:
+            raise InvalidArguments(
+                f"{self._name}({name}: {kind!r}): this annotation cannot be checked: {error}"
+            ) from error
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The encoded arguments, after a check that a worker will accept them.
+
+        Raises:
+            InvalidArguments: they do not fit the annotations, or cannot be stored.
+        """
+        self._bind(args, kwargs)
+        data = encode_args(args, kwargs)
+        self.decode(data)
+        return data
+
+    def decode(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments as the types that the annotations name.
+
+        Raises:
+            InvalidArguments: they do not fit.
+        """
+        args, kwargs = decode_args(data)
+        bound = self._bind(tuple(args), kwargs)
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = self._convert(name, value)
+        return list(bound.args), dict(bound.kwargs)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        try:
+            return self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self._name}{self._signature}: {error}") from error
+
+    def _convert(self, name: str, value: Any) -> Any:
+        convert = functools.partial(self._convert_one, name, self._kinds[name])
+        match self._parameters[name].kind:
+            case inspect.Parameter.VAR_POSITIONAL:
+                return tuple(map(convert, value))
+            case inspect.Parameter.VAR_KEYWORD:
+                return {key: convert(item) for key, item in value.items()}
+            case _:
+                return convert(value)
+
+    def _convert_one(self, name: str, kind: Any, value: Any) -> Any:
+        if kind is Any:
+            return value
+        try:
+            return msgspec.convert(
+                value, kind, dec_hook=_decode_other, builtin_types=(), str_keys=True
+            )
+        except (msgspec.ValidationError, TypeError, ValueError) as error:
+            raise InvalidArguments(f"{self._name}: argument {name!r}: {error}") from error

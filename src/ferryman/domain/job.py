@@ -1,0 +1,201 @@
+"""The records of a job, its events and its workers. Rule: a new field has a default."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ferryman.domain.outcomes import Failure
+from ferryman.domain.policy import RetryPolicy
+from ferryman.domain.states import JobState, Reason
+
+PAYLOAD_VERSION = 1
+"""The layout of a job's stored arguments; a worker parks what is newer than it knows."""
+
+
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job carries over its task's policy, so that a worker can honour it.
+
+    Attributes:
+        retry: instead of the task's retry policy.
+        timeout: instead of the task's, in seconds.
+        result_ttl: instead of the task's, in seconds.
+        version: the layout of the arguments (`PAYLOAD_VERSION` of the sender).
+    """
+
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    result_ttl: float | None = None
+    version: int = PAYLOAD_VERSION
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to run a task, as it is handed to a store.
+
+    Attributes:
+        args: the encoded arguments; opaque to every store.
+        delay: seconds from the store's now until it is due.
+        run_at: the moment at which it is due (epoch milliseconds); excludes `delay`.
+        expires_in: seconds from the store's now after which it is never started.
+        unique: no second live job of this key in this queue.
+        on_conflict: what a submit does that meets a live job with the same unique key:
+            `"refuse"` raises, `"return"` gives that job back.
+        user: on whose behalf; a place for fairness and limits.
+        held: begins as `waiting`, until `admit` lets it go on.
+    """
+
+    id: str
+    task: str
+    queue: str
+    args: bytes
+    priority: int = 0
+    delay: float = 0.0
+    run_at: int | None = None
+    expires_in: float | None = None
+    unique: str | None = None
+    on_conflict: Literal["refuse", "return"] = "refuse"
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    options: JobOptions = JobOptions()
+    held: bool = False
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """What a submit led to: the job's id and queue, and whether it is new.
+
+    `created` is false where the id was already there (a repeated submit) or where a live job
+    with the same unique key was given back; `job_id` is then that job's.
+    """
+
+    job_id: str
+    queue: str
+    created: bool
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A claimed job: all that a worker needs to run it, and the token that lets it end it."""
+
+    job_id: str
+    task: str
+    queue: str
+    token: int
+    args: bytes
+    options: JobOptions
+    attempts: int
+    deliveries: int
+    kills: int
+    checkpoint: bytes | None = None
+    user: str | None = None
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a job is: `current` of `total` (which may be unknown), and a line of text."""
+
+    current: float = 0.0
+    total: float | None = None
+    message: str = ""
+
+    @property
+    def fraction(self) -> float | None:
+        """`current / total` between 0 and 1, or `None` where no total is known."""
+        if not self.total:
+            return None
+        return min(1.0, max(0.0, self.current / self.total))
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of a job's state, in the order of `seq`."""
+
+    seq: int
+    job_id: str
+    at: datetime
+    source: JobState | None
+    target: JobState
+    reason: Reason
+    detail: str = ""
+    token: int = 0
+    worker: str | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the store holds it. All moments are in UTC, by the store's clock.
+
+    Attributes:
+        due_at: when it was, or will be, due.
+        started_at: when its latest delivery was claimed.
+        token: the fencing token of its latest delivery; it only ever grows.
+        deliveries: how many times it was claimed.
+        attempts: how many tries ended in an error or a time-out.
+        kills: how many deliveries killed the process that held it.
+        cancel_requested: someone asked a running job to stop.
+        failure: the error of the latest failed attempt.
+    """
+
+    id: str
+    task: str
+    queue: str
+    priority: int
+    state: JobState
+    reason: Reason
+    args: bytes
+    created_at: datetime
+    due_at: datetime
+    token: int
+    detail: str = ""
+    expires_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    deliveries: int = 0
+    attempts: int = 0
+    kills: int = 0
+    worker: str | None = None
+    unique: str | None = None
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    options: JobOptions = JobOptions()
+    cancel_requested: bool = False
+    progress: Progress | None = None
+    result: bytes | None = None
+    failure: Failure | None = None
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker process. `id` is random at each boot, so no lease is ever inherited."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    version: str = ""
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker process as the store sees it; `live` is: its lease has not ended."""
+
+    info: WorkerInfo
+    started_at: datetime
+    lease_until: datetime
+    live: bool
+    running: int
+
+
+class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue's figures; `oldest_age` is the seconds that its oldest queued job has waited."""
+
+    name: str
+    paused: bool = False
+    scheduled: int = 0
+    waiting: int = 0
+    queued: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    oldest_age: float | None = None
+
+    def count(self, state: JobState) -> int:
+        """How many jobs of this queue are in `state`."""
+        value: Any = getattr(self, state.value)
+        return int(value)

@@ -1,0 +1,40 @@
+"""The stores, and the one place that chooses among them."""
+
+from collections.abc import Callable
+
+from ferryman.domain.errors import ConfigError
+from ferryman.settings import EMBEDDED_DIR, Settings
+from ferryman.stores.base import JobStore
+
+Clock = Callable[[], int]
+"""Epoch milliseconds; replaces the store's own clock in tests."""
+
+
+def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
+    """The store that `settings` name, not yet opened.
+
+    With nothing named it is the embedded default: a SQLite file below the working directory.
+
+    Raises:
+        ConfigError: the settings name a store that cannot be had.
+    """
+    if settings.database_url and settings.valkey_url:
+        raise ConfigError(
+            "FERRYMAN_DATABASE_URL and FERRYMAN_VALKEY_URL are both set, and this release keeps "
+            "its jobs in one store: unset one of them"
+        )
+    if settings.valkey_url:
+        from ferryman.stores.valkey.store import ValkeyStore
+
+        return ValkeyStore(settings, clock=clock)
+    from ferryman.stores.sql.store import SqlStore
+
+    return SqlStore(settings, clock=clock)
+
+
+def embedded_database_url() -> str:
+    """The SQLite file that is used where no store is configured."""
+    return f"sqlite:///{EMBEDDED_DIR / 'ferryman.db'}"
+
+
+__all__ = ["Clock", "JobStore", "embedded_database_url", "make_store"]
