@@ -68,8 +68,10 @@ def _has_nan(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(map(_has_nan, value))
     if isinstance(value, msgspec.Struct) or hasattr(value, "__dataclass_fields__"):
-        return _has_nan(msgspec.structs.asdict(value)) if isinstance(value, msgspec.Struct) else (
-            any(_has_nan(getattr(value, name)) for name in value.__dataclass_fields__)
+        return (
+            _has_nan(msgspec.structs.asdict(value))
+            if isinstance(value, msgspec.Struct)
+            else (any(_has_nan(getattr(value, name)) for name in value.__dataclass_fields__))
         )
     if _is_pydantic(type(value)):
         return _has_nan(value.model_dump())

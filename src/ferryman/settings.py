@@ -65,6 +65,9 @@ def load_settings(environment: Mapping[str, str] | None = None, **given: Any) ->
     """
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
+    if unknown := given.keys() - Settings.__struct_fields__:
+        known = ", ".join(Settings.__struct_fields__)
+        raise ConfigError(f"there is no setting {', '.join(unknown)}; the settings are: {known}")
     for field in msgspec.structs.fields(Settings):
         variable = PREFIX + field.name.upper()
         if given.get(field.name) is not None:

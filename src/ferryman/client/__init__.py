@@ -1,0 +1,1 @@
+"""What applications hold in their hands: tasks, job handles, queues, and the running job."""

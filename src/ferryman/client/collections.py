@@ -1,0 +1,243 @@
+"""What stands behind `app.jobs`, `app.queues`, `app.dead_letters` and `app.workers`."""
+
+import builtins
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from ferryman.client.handles import JobHandle, found
+from ferryman.domain.errors import ConfigError
+from ferryman.domain.ids import check_name
+from ferryman.domain.job import QueueInfo, WorkerStatus
+from ferryman.domain.states import JobState
+from ferryman.stores.base import JobFilter, JobStore, Page, Verdict
+
+if TYPE_CHECKING:
+    from ferryman.client.client import Client
+
+BATCH = 500
+"""Jobs that one call of a bulk operation names."""
+
+
+class Where(TypedDict, total=False):
+    """What a reader may ask for; `since` and `until` are moments of creation."""
+
+    state: JobState | str | None
+    task: str | None
+    queue: str | None
+    user: str | None
+    tag: str | None
+    since: datetime | None
+    until: datetime | None
+
+
+class JobPage(list[JobHandle[Any]]):
+    """A page of job handles, with the `cursor` of the next one (`None` on the last page).
+
+    `partial` is: the store stopped looking before the page was full; go on at `cursor`.
+    """
+
+    def __init__(self, handles: Iterable[JobHandle[Any]], page: Page) -> None:
+        super().__init__(handles)
+        self.cursor = page.cursor
+        self.partial = page.partial
+
+
+class Jobs:
+    """The jobs in the store (`app.jobs`)."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def get(self, id: str) -> JobHandle[Any]:
+        """The job of this id.
+
+        Raises:
+            JobNotFound: the store does not hold it.
+        """
+        return self._client.run(self.aget(id))
+
+    async def aget(self, id: str) -> JobHandle[Any]:
+        """`get` for asynchronous code."""
+        store = await self._client.store()
+        [record] = await store.get([check_name(id, "job id")])
+        return self._client.handle_of(found(id, record))
+
+    def list(
+        self, *, limit: int = 50, cursor: str | None = None, **where: Unpack[Where]
+    ) -> JobPage:
+        """A page of the jobs that match all that is given, the newest first as far as can be.
+
+        Raises:
+            ConfigError: an unknown state, or a cursor that is not of this store.
+        """
+        return self._client.run(self.alist(limit=limit, cursor=cursor, **where))
+
+    async def alist(
+        self, *, limit: int = 50, cursor: str | None = None, **where: Unpack[Where]
+    ) -> JobPage:
+        """`list` for asynchronous code."""
+        store = await self._client.store()
+        page = await store.page(_filter(where), limit=limit, cursor=cursor)
+        return JobPage(map(self._client.handle_of, page.jobs), page)
+
+    def count(self, **where: Unpack[Where]) -> int:
+        """How many jobs match; may look at each of them."""
+        return self._client.run(self.acount(**where))
+
+    async def acount(self, **where: Unpack[Where]) -> int:
+        """`count` for asynchronous code."""
+        store = await self._client.store()
+        return await store.count(_filter(where))
+
+
+class Queues:
+    """The queues in the store (`app.queues`)."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def list(self) -> builtins.list[QueueInfo]:
+        """Every queue that has held a job or was paused, by name."""
+        return self._client.run(self.alist())
+
+    async def alist(self) -> builtins.list[QueueInfo]:
+        """`list` for asynchronous code."""
+        store = await self._client.store()
+        return await store.queues()
+
+    def info(self, queue: str) -> QueueInfo:
+        """A queue's figures; all zero for one that never held a job."""
+        return self._client.run(self.ainfo(queue))
+
+    async def ainfo(self, queue: str) -> QueueInfo:
+        """`info` for asynchronous code."""
+        check_name(queue, "queue")
+        found = [info for info in await self.alist() if info.name == queue]
+        return found[0] if found else QueueInfo(name=queue)
+
+    def pause(self, queue: str) -> None:
+        """Stop claims from a queue. Running jobs go on, new ones are taken in."""
+        self._client.run(self.apause(queue))
+
+    async def apause(self, queue: str) -> None:
+        """`pause` for asynchronous code."""
+        store = await self._client.store()
+        await store.pause(check_name(queue, "queue"))
+
+    def resume(self, queue: str) -> None:
+        """Let claims from a queue go on."""
+        self._client.run(self.aresume(queue))
+
+    async def aresume(self, queue: str) -> None:
+        """`resume` for asynchronous code."""
+        store = await self._client.store()
+        await store.resume(check_name(queue, "queue"))
+
+    def purge(self, queue: str) -> int:
+        """Cancel every job of a queue that is not running and has not ended; returns how many."""
+        return self._client.run(self.apurge(queue))
+
+    async def apurge(self, queue: str) -> int:
+        """`purge` for asynchronous code."""
+        store = await self._client.store()
+        return await store.purge(check_name(queue, "queue"))
+
+
+class DeadLetters:
+    """The failed jobs, kept until someone retries or discards them (`app.dead_letters`)."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def list(
+        self,
+        *,
+        task: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """A page of the dead letters."""
+        return self._client.run(self.alist(task=task, queue=queue, limit=limit, cursor=cursor))
+
+    async def alist(
+        self,
+        *,
+        task: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """`list` for asynchronous code."""
+        return await self._client.jobs.alist(
+            state=JobState.FAILED, task=task, queue=queue, limit=limit, cursor=cursor
+        )
+
+    def retry_all(self, *, task: str | None = None, queue: str | None = None) -> int:
+        """Send every dead letter that matches back to its queue; returns how many went."""
+        return self._client.run(self.aretry_all(task=task, queue=queue))
+
+    async def aretry_all(self, *, task: str | None = None, queue: str | None = None) -> int:
+        """`retry_all` for asynchronous code."""
+        store = await self._client.store()
+        ids = await self._ids(store, task, queue)
+        return await _in_batches(ids, store.retry)
+
+    def discard_all(self, *, task: str | None = None, queue: str | None = None) -> int:
+        """Delete every dead letter that matches; returns how many there were."""
+        return self._client.run(self.adiscard_all(task=task, queue=queue))
+
+    async def adiscard_all(self, *, task: str | None = None, queue: str | None = None) -> int:
+        """`discard_all` for asynchronous code."""
+        store = await self._client.store()
+        ids = await self._ids(store, task, queue)
+        return await _in_batches(ids, store.discard)
+
+    async def _ids(
+        self, store: JobStore, task: str | None, queue: str | None
+    ) -> builtins.list[str]:
+        """All that match now: read to the end first, so that what fails anew is not met again."""
+        where = JobFilter(state=JobState.FAILED, task=task, queue=queue)
+        ids: builtins.list[str] = []
+        cursor = None
+        while True:
+            page = await store.page(where, limit=BATCH, cursor=cursor)
+            ids += [job.id for job in page.jobs]
+            cursor = page.cursor
+            if cursor is None:
+                return ids
+
+
+class Workers:
+    """The worker processes that the store knows (`app.workers`)."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def list(self) -> builtins.list[WorkerStatus]:
+        """Every worker process, by name."""
+        return self._client.run(self.alist())
+
+    async def alist(self) -> builtins.list[WorkerStatus]:
+        """`list` for asynchronous code."""
+        store = await self._client.store()
+        return await store.workers()
+
+
+async def _in_batches(ids: list[str], change: Any) -> int:
+    applied = 0
+    for start in range(0, len(ids), BATCH):
+        verdicts = await change(ids[start : start + BATCH])
+        applied += sum(verdict is Verdict.APPLIED for verdict in verdicts)
+    return applied
+
+
+def _filter(where: Where) -> JobFilter:
+    state = where.get("state")
+    try:
+        wanted = None if state is None else JobState(state)
+    except ValueError:
+        raise ConfigError(f"{state!r} is not a state: use one of {', '.join(JobState)}") from None
+    rest: Any = {name: value for name, value in where.items() if name != "state"}
+    return JobFilter(state=wanted, **rest)

@@ -1,0 +1,97 @@
+"""The running job, as its own code sees it."""
+
+import contextvars
+import logging
+from typing import Any, Final, Protocol
+
+from ferryman import codec
+from ferryman.domain.errors import NoCurrentJob
+from ferryman.domain.job import Delivery, Progress
+
+logger = logging.getLogger("ferryman.job")
+
+_current: Final[contextvars.ContextVar["JobContext"]] = contextvars.ContextVar("ferryman_job")
+
+
+class Reporter(Protocol):
+    """Where a running job's reports go: the worker's buffer, or the pipe of a child process."""
+
+    def report(
+        self, delivery: Delivery, progress: Progress | None, checkpoint: bytes | None
+    ) -> None:
+        """Take a report without waiting; safe in any thread. The latest one of a kind wins."""
+        ...
+
+
+class JobContext:
+    """What a running job knows about itself, and what it may tell.
+
+    Attributes:
+        token: its fencing token. It grows with every delivery of the job: make the job's own
+            writes conditional on it, and a delivery that lost its lease cannot overwrite.
+        attempt: 1 for the first try; hand-backs and snoozes do not count.
+        log: a logger whose records carry the job's id, task and attempt.
+    """
+
+    def __init__(self, delivery: Delivery, reporter: Reporter) -> None:
+        self._delivery = delivery
+        self._reporter = reporter
+        self._cancelled = False
+        self._checkpoint = delivery.checkpoint
+        self.id = delivery.job_id
+        self.task = delivery.task
+        self.queue = delivery.queue
+        self.user = delivery.user
+        self.token = delivery.token
+        self.attempt = delivery.attempts + 1
+        self.deliveries = delivery.deliveries
+        self.log = logging.LoggerAdapter(
+            logger, {"job_id": self.id, "task": self.task, "attempt": self.attempt}
+        )
+
+    def progress(self, current: float, total: float | None = None, message: str = "") -> None:
+        """Tell how far the job is: `current` of `total` (any unit), and a line of text.
+
+        Cheap in a tight loop: it never waits, and of many reports the last one is kept.
+        """
+        self._reporter.report(self._delivery, Progress(current, total, message), None)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether someone asked this job to stop, or its time is over; look at it in long loops."""
+        return self._cancelled
+
+    @property
+    def checkpoint(self) -> Any:
+        """What an earlier delivery of this job, or this one, last saved; `None` if nothing."""
+        return codec.decode_result(self._checkpoint)
+
+    def save(self, checkpoint: Any) -> None:
+        """Keep `checkpoint` (any JSON value up to 1 MiB) for the next delivery of this job.
+
+        Raises:
+            InvalidArguments: it cannot be stored as JSON.
+        """
+        self._checkpoint = codec.encode_result(checkpoint)
+        self._reporter.report(self._delivery, None, self._checkpoint)
+
+    def request_cancel(self) -> None:
+        """Set `cancelled`; called by the worker."""
+        self._cancelled = True
+
+
+def current_job() -> JobContext:
+    """The job that runs the calling code.
+
+    Raises:
+        NoCurrentJob: no job does.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise NoCurrentJob("current_job() works only in code that a worker runs as a job") from None
+
+
+def enter_job(context: JobContext) -> contextvars.Token["JobContext"]:
+    """Make `context` the current job of this thread or task; called by the worker."""
+    return _current.set(context)

@@ -1,0 +1,113 @@
+"""One event loop in a thread of its own, so that synchronous code can use the asynchronous one."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+_abandoned: Final[list[object]] = []
+"""What a forked child inherited and must neither use nor finalise: the parent's sockets.
+
+Dropping the last reference would run finalisers that talk to the server over them.
+"""
+
+
+def abandon(inherited: object) -> None:
+    """Keep something that belongs to the parent process alive, unused, for ever."""
+    _abandoned.append(inherited)
+
+
+class Portal:
+    """Runs coroutines on its own loop for callers in any thread, and in any forked child.
+
+    The loop starts at the first call. It is a daemon thread: it never keeps a process alive.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result, or its exception, once it is done on the portal's loop.
+
+        Raises:
+            RuntimeError: called on the portal's own thread, where waiting would never end.
+        """
+        loop = self._running_loop()
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("use the method with the a-prefix here: this is the portal's thread")
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        try:
+            return future.result()
+        except BaseException:
+            # An interrupted caller (Ctrl-C) must not leave the call behind, half done.
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Stop the loop; the next `run` starts a new one."""
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is None or thread is None or self._pid != os.getpid():
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=5)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._pid != os.getpid():
+            self._forget_parent()
+        with self._lock:
+            if self._loop is None:
+                self._start()
+            assert self._loop is not None  # noqa: S101 - narrows the type
+            return self._loop
+
+    def _forget_parent(self) -> None:
+        """A forked child has the parent's loop, but not its thread, and maybe a held lock."""
+        abandon((self._loop, self._thread))
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+        self._pid = os.getpid()
+
+    def _start(self) -> None:
+        loop = new_event_loop()
+        ready = threading.Event()
+        loop.call_soon(ready.set)
+        self._thread = threading.Thread(
+            target=_serve, args=(loop,), name="ferryman-portal", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        self._loop = loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        _cancel_all(loop)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A loop of uvloop where it is installed, else of asyncio."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
