@@ -57,7 +57,7 @@ class Client:
         memory_limit: int | str | None = None,
         result_ttl: float = 86400.0,
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-    def task(self, function: Any = None, /, **options: Any) -> Any:
+    def task(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
         """Register a function as a task: `@app.task` or `@app.task(queue="ocr", …)`.
 
         Args:
