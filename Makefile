@@ -1,0 +1,47 @@
+# The one door to the project: `make help` lists what it can do.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n 2 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/demo-ready: $(VENV)/ready examples/receipts/requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r examples/receipts/requirements.lock
+	@touch $@
+
+demo: $(VENV)/demo-ready ## Read real receipts; KILL=1 kills a worker in the middle of it
+	$(BIN)/python examples/receipts/demo.py $(if $(KILL),--kill)
+
+test: $(VENV)/ready ## Run all tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit/test_repository.py
+
+format: $(VENV)/ready ## Format the code and sort its imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/ready ## Write the locks anew from pyproject.toml (needs uv: pip install uv)
+	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) -o requirements.lock
+	$(BIN)/uv pip compile examples/receipts/requirements.txt -c requirements.lock $(LOCK) -o examples/receipts/requirements.lock
+
+LOCK := --upgrade --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+clean: ## Delete what the targets made
+	rm -rf $(VENV) .ferryman .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
