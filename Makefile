@@ -21,7 +21,7 @@ $(VENV)/demo-ready: $(VENV)/ready examples/receipts/requirements.lock
 	@touch $@
 
 demo: $(VENV)/demo-ready ## Read real receipts; KILL=1 kills a worker in the middle of it
-	$(BIN)/python examples/receipts/demo.py $(if $(KILL),--kill)
+	$(BIN)/python -m examples.receipts.demo $(if $(KILL),--kill)
 
 test: $(VENV)/ready ## Run all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
