@@ -1,6 +1,7 @@
 """One event loop in a thread of its own, so that synchronous code can use the asynchronous one."""
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Coroutine
@@ -85,6 +86,9 @@ class Portal:
         self._thread.start()
         ready.wait()
         self._loop = loop
+        # A script that ends without `close()` still says goodbye to its servers.
+        atexit.unregister(self.close)
+        atexit.register(self.close)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
