@@ -1,0 +1,1 @@
+"""What runs jobs: the supervisor and its leases, worker processes, and isolated children."""
