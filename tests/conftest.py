@@ -1,18 +1,16 @@
-"""Servers that a test process starts once, and an empty store for each test."""
+"""Servers that a test process starts once, what stores are copied from, and a clock."""
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from ferryman.settings import Settings
-from ferryman.stores import JobStore, make_store
 from tests import servers
-from tests.backends import BACKENDS, TEMPLATE, migrate
+from tests.backends import TEMPLATE, migrate
 from tests.clock import FakeClock
 
 
@@ -68,37 +66,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=list(BACKENDS))
-def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """Settings of an empty store, on each backend in turn."""
-    with BACKENDS[request.param](request) as value:
-        yield value
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     """The clock of the stores in this test."""
     return FakeClock()
-
-
-OpenStore = Callable[[], Awaitable[JobStore]]
-
-
-@pytest.fixture
-async def open_store(settings: Settings, clock: FakeClock) -> AsyncIterator[OpenStore]:
-    """Opens further stores on the same data, as other processes would."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def open_one() -> JobStore:
-            store = make_store(settings, clock=clock)
-            stack.push_async_callback(store.close)
-            await store.open()
-            return store
-
-        yield open_one
-
-
-@pytest.fixture
-async def store(open_store: OpenStore) -> JobStore:
-    """An empty, open store."""
-    return await open_store()

@@ -1,10 +1,60 @@
-"""The store under test as a `World`."""
+"""The store under test, on each backend in turn and on a model of the contract in memory."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from ferryman.stores import JobStore
+from ferryman.stores import JobStore, make_store
+from tests.backends import BACKENDS
 from tests.clock import FakeClock
+from tests.contract.model import ModelStore
+from tests.contract.model_data import ModelData
 from tests.contract.world import World
+
+Maker = Callable[[FakeClock], JobStore]
+OpenStore = Callable[[], Awaitable[JobStore]]
+
+
+@contextlib.contextmanager
+def model(_: pytest.FixtureRequest) -> Iterator[Maker]:
+    """Makes stores that share a model."""
+    data = ModelData()
+    yield lambda clock: ModelStore(data, clock)
+
+
+@contextlib.contextmanager
+def _real(request: pytest.FixtureRequest) -> Iterator[Maker]:
+    with BACKENDS[request.param](request) as settings:
+        yield lambda clock: make_store(settings, clock=clock)
+
+
+@pytest.fixture(params=["model", *BACKENDS])
+def maker(request: pytest.FixtureRequest) -> Iterator[Maker]:
+    """Makes stores on one empty ground; they are not yet opened."""
+    make = model if request.param == "model" else _real
+    with make(request) as value:
+        yield value
+
+
+@pytest.fixture
+async def open_store(maker: Maker, clock: FakeClock) -> AsyncIterator[OpenStore]:
+    """Opens further stores on the same ground, as other processes would."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_one() -> JobStore:
+            store = maker(clock)
+            stack.push_async_callback(store.close)
+            await store.open()
+            return store
+
+        yield open_one
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> JobStore:
+    """An empty, open store."""
+    return await open_store()
 
 
 @pytest.fixture

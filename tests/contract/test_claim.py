@@ -9,7 +9,7 @@ from ferryman.domain.errors import LeaseLost
 from ferryman.domain.job import JobOptions
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import ClaimRequest
-from tests.conftest import OpenStore
+from tests.contract.conftest import OpenStore
 from tests.contract.world import World, new_job
 
 

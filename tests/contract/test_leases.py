@@ -8,7 +8,7 @@ from ferryman.domain.errors import LeaseLost
 from ferryman.domain.outcomes import MAX_KILLS
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import Verdict
-from tests.conftest import OpenStore
+from tests.contract.conftest import OpenStore
 from tests.contract.world import World
 
 

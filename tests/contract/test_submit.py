@@ -56,8 +56,8 @@ async def test_a_job_is_queued_with_all_that_it_was_given(world: World) -> None:
     assert stored.created_at == stored.due_at == world.clock.moment()
     assert stored.expires_at == world.clock.moment(3600)
     assert (stored.token, stored.deliveries, stored.attempts, stored.kills) == (0, 0, 0, 0)
-    assert stored.started_at is stored.finished_at is stored.result is stored.failure is None
-    assert stored.worker is stored.progress is None
+    assert (stored.started_at, stored.finished_at, stored.worker) == (None, None, None)
+    assert (stored.result, stored.failure, stored.progress) == (None, None, None)
     assert not stored.cancel_requested
 
 
@@ -65,7 +65,7 @@ async def test_what_is_left_out_is_empty(world: World) -> None:
     await world.submit("a")
     stored = await world.job("a")
     assert stored.options == JobOptions()
-    assert stored.unique is stored.user is stored.expires_at is None
+    assert (stored.unique, stored.user, stored.expires_at) == (None, None, None)
     assert (stored.tags, stored.priority, stored.detail) == ((), 0, "")
 
 

@@ -8,7 +8,7 @@ from ferryman.domain.errors import JobExists
 from ferryman.domain.job import Submitted
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobStore
-from tests.conftest import OpenStore
+from tests.contract.conftest import OpenStore
 from tests.contract.world import World, new_job
 
 LIVE = [state for state in JobState if not state.terminal]
