@@ -15,8 +15,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from examples.receipts.shops import SHOPS, Row, Truth, compose
 from numpy.typing import NDArray
+
+from examples.receipts.shops import SHOPS, Row, Truth, compose
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

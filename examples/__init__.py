@@ -1,0 +1,1 @@
+"""Applications that show Ferryman at work. Each folder stands for itself."""

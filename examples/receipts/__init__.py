@@ -1,0 +1,1 @@
+"""Read photographed receipts: OCR in supervised processes, with a queue before it."""

@@ -1,0 +1,69 @@
+"""The drawn receipts, and what a real OCR engine reads from them."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from examples.receipts import pictures, reading
+else:
+    WHY = "the receipts example is not installed: make demo, or see examples/receipts/README.md"
+    pytest.importorskip("cv2", reason=WHY)
+    pytest.importorskip("rapidocr", reason=WHY)
+    from examples.receipts import pictures, reading
+
+from examples.receipts.parsing import parse
+from examples.receipts.score import agree
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    return reading.load_engine()
+
+
+def test_a_seed_always_draws_the_same_pictures() -> None:
+    first, again, other = (list(pictures.draw(2, seed)) for seed in (5, 5, 6))
+
+    assert first == again
+    assert first[0].jpeg != other[0].jpeg
+
+
+def test_truth_and_pictures_are_saved_side_by_side(tmp_path: Path) -> None:
+    truths = pictures.save(tmp_path / "new", count=3)
+
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [*truths, "truth.json"]
+    assert len({truth["merchant"] for truth in truths.values()}) == 3
+
+
+def test_the_pictures_differ_in_layout_and_currency() -> None:
+    drawn = list(pictures.draw(16))
+
+    assert len({picture.truth.currency for picture in drawn}) >= 6
+    assert len({word for picture in drawn for word in picture.wear if word.isalpha()}) >= 5
+
+
+def test_twelve_receipts_are_read(engine: Any) -> None:
+    right = {"merchant": 0, "date": 0, "total": 0, "currency": 0}
+    for picture in pictures.draw(12, seed=12):
+        receipt = parse(reading.read_rows(engine, picture.jpeg))
+        for field, fits in agree(asdict(receipt), asdict(picture.truth)).items():
+            right[field] += fits
+
+    assert min(right.values()) >= 11, right
+
+
+@pytest.mark.parametrize("data", [b"", b"this is not a picture", b"\xff\xd8\xff\xe0 cut short"])
+def test_what_is_no_picture_is_refused(engine: Any, data: bytes) -> None:
+    with pytest.raises(reading.NotAPicture, match=f"{len(data)} bytes"):
+        reading.read_rows(engine, data)
+
+
+def test_a_picture_without_text_has_no_rows(engine: Any) -> None:
+    import cv2
+    import numpy as np
+
+    _, blank = cv2.imencode(".png", np.full((300, 300, 3), 255, np.uint8))
+
+    assert reading.read_rows(engine, blank.tobytes()) == []
