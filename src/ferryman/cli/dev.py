@@ -1,0 +1,127 @@
+"""`ferryman dev`: all that development needs, in one terminal."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from ferryman.cli.failures import Relayed
+from ferryman.cli.invocation import STORE, Invocation, command
+from ferryman.cli.output import print_json_line, printable
+from ferryman.cli.worker import (
+    AppArgument,
+    Concurrency,
+    LogLevel,
+    Processes,
+    Queues,
+    chosen_app,
+    serve,
+    split_queues,
+)
+from ferryman.settings import PREFIX
+from ferryman.worker.options import WorkerOptions
+
+group = typer.Typer()
+
+GRACE = 3.0
+"""Seconds for running jobs at a stop: at a keyboard, one wants the prompt back."""
+
+
+@command(group, "dev", STORE)
+def dev(
+    call: Invocation,
+    app: AppArgument = None,
+    queues: Queues = "",
+    concurrency: Concurrency = 10,
+    processes: Processes = 1,
+    valkey: Annotated[
+        bool, typer.Option("--valkey", help="Keep the jobs in a Valkey server of its own.")
+    ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload/--no-reload", help="Restart when a source file changes.")
+    ] = True,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run an application's jobs on this machine, with nothing set up before.
+
+    Where no store is configured, jobs are kept in .ferryman/ below the working directory.
+    """
+    if valkey and call.settings.configured:
+        raise typer.BadParameter(
+            "a store is configured already: leave out --valkey, or unset FERRYMAN_DATABASE_URL "
+            "and FERRYMAN_VALKEY_URL",
+            param_hint="--valkey",
+        )
+    options = WorkerOptions(
+        queues=split_queues(queues),
+        concurrency=concurrency,
+        processes=processes,
+        grace=GRACE,
+        reload=reload and find_spec("watchfiles") is not None,
+        log_format="json" if call.output.json else "text",
+        log_level=log_level,
+    )
+    path = chosen_app(call, app)
+    with _valkey_server() if valkey else contextlib.nullcontext():
+        _introduce(call, path, _look_at(path), options)
+        serve(path, options)
+
+
+@contextlib.contextmanager
+def _valkey_server() -> Iterator[None]:
+    """A Valkey server for this process and its children."""
+    from ferryman.embedded import valkey_server
+
+    with valkey_server() as url:
+        os.environ[f"{PREFIX}VALKEY_URL"] = url
+        yield
+
+
+def _look_at(app: str) -> dict[str, Any]:
+    """What `ferryman doctor` says about an application that can be run.
+
+    In a process of its own: the application's code may name another store than the environment,
+    and it must not be imported where the supervisor will run.
+
+    Raises:
+        Relayed: the application or its store cannot be used.
+    """
+    command = [sys.executable, "-m", "ferryman", "doctor", "--json", "--app", app]
+    found = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    answer: dict[str, Any] = msgspec.json.decode(found.stdout)
+    if error := answer.get("error"):
+        raise Relayed(error, found.returncode)
+    for finding in answer["findings"]:
+        if finding["level"] == "error":
+            error = {"type": "StoreError", "message": finding["what"], "hint": finding["mend"]}
+            raise Relayed({**error, "traceback": None}, found.returncode)
+    return answer
+
+
+def _introduce(call: Invocation, app: str, checkup: dict[str, Any], options: WorkerOptions) -> None:
+    """Say what is used, where the data is, and what to do next."""
+    facts = {
+        "app": app,
+        "store": checkup["store"],
+        "url": checkup["url"],
+        "reload": options.reload,
+    }
+    if call.output.json:
+        print_json_line(facts)
+        return
+    reload = "restarts when a source file changes" if options.reload else "does not reload"
+    hint = "" if checkup["extras"]["reload"] else " (pip install 'ferryman[reload]')"
+    lines = [
+        ("app", f"{app}, {reload}{hint}"),
+        ("store", f"{facts['store']} at {facts['url']}"),
+        ("try", f"ferryman enqueue TASK --app {app} --args '{{…}}'    ferryman jobs list"),
+        ("stop", "Ctrl-C"),
+    ]
+    for name, value in lines:
+        typer.echo(f"{typer.style(f'{name:>6}', dim=True)}  {printable(value)}")

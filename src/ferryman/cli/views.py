@@ -1,0 +1,188 @@
+"""The records of the stores as people see them in a terminal."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ferryman.cli.output import printable
+from ferryman.cli.records import arguments, result
+from ferryman.domain.job import Job, JobEvent, Progress, QueueInfo, WorkerStatus
+from ferryman.domain.priority import priority_name
+from ferryman.domain.states import JobState
+
+STATE_STYLES: Final = {
+    JobState.RUNNING: "cyan",
+    JobState.SUCCEEDED: "green",
+    JobState.FAILED: "red",
+    JobState.CANCELLED: "yellow",
+}
+UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def jobs_table(jobs: Iterable[Job]) -> Table:
+    """Jobs, one a line."""
+    now = datetime.now(UTC)
+    table = _table("ID", "TASK", "QUEUE", "STATE", "AGE", "NOTE")
+    for job in jobs:
+        table.add_row(
+            Text(job.id, no_wrap=True),
+            text(job.task),
+            text(job.queue),
+            state_text(job.state),
+            span((now - job.created_at).total_seconds()),
+            text(_note(job, now)),
+        )
+    return table
+
+
+def _note(job: Job, now: datetime) -> str:
+    """What is worth knowing about a job in a few words."""
+    match job.state:
+        case JobState.SCHEDULED:
+            return f"{job.reason}, due in {span((job.due_at - now).total_seconds())}"
+        case JobState.RUNNING if job.cancel_requested:
+            return "asked to stop"
+        case JobState.RUNNING if job.progress is not None:
+            return progress_text(job.progress)
+        case JobState.FAILED if job.failure is not None:
+            return f"{job.reason}: {job.failure.kind}: {job.failure.message}".partition("\n")[0]
+        case JobState.FAILED | JobState.CANCELLED:
+            return f"{job.reason}: {job.detail}" if job.detail else job.reason
+        case _:
+            return f"attempt {job.attempts + 1}" if job.attempts else ""
+
+
+def job_view(job: Job, events: Sequence[JobEvent]) -> Group:
+    """All about one job."""
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(job):
+        facts.add_row(Text(name, style="dim"), value if isinstance(value, Text) else text(value))
+    parts: list[Any] = [facts]
+    if job.failure is not None and job.failure.traceback:
+        parts += ["", text(job.failure.traceback.rstrip())]
+    if events:
+        parts += ["", events_table(events)]
+    return Group(*parts)
+
+
+def _facts(job: Job) -> Iterable[tuple[str, Text | str]]:
+    yield "id", job.id
+    yield "task", job.task
+    yield "queue", f"{job.queue} (priority {priority_name(job.priority)})"
+    yield "state", state_text(job.state).append(f" ({job.reason})", style="default")
+    yield "arguments", call_text(job)
+    for name in ("detail", "user", "unique", "worker"):
+        if value := getattr(job, name):
+            yield name, value
+    if job.tags:
+        yield "tags", ", ".join(job.tags)
+    yield "tries", f"{job.attempts} failed, {job.deliveries} deliveries, {job.kills} kills"
+    for name in ("created_at", "due_at", "expires_at", "started_at", "finished_at"):
+        if moment := getattr(job, name):
+            yield name.removesuffix("_at"), moment_text(moment)
+    if job.cancel_requested:
+        yield "asked", "to stop"
+    if job.progress is not None:
+        yield "progress", progress_text(job.progress)
+    if job.failure is not None:
+        yield "error", f"{job.failure.kind}: {job.failure.message}"
+    if job.result is not None:
+        yield "result", compact(result(job))
+
+
+def events_table(events: Iterable[JobEvent]) -> Table:
+    """What happened to a job, oldest first."""
+    table = _table("AT", "STATE", "REASON", "DETAIL")
+    for event in events:
+        detail = event.detail or (f"by {event.worker}" if event.worker else "")
+        at = event.at.strftime("%H:%M:%S.%f")[:-3]
+        table.add_row(at, state_text(event.target), event.reason, text(detail))
+    return table
+
+
+def queues_table(queues: Iterable[QueueInfo]) -> Table:
+    """Queues and their figures."""
+    table = _table("QUEUE", *(state.upper() for state in JobState), "OLDEST", "")
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    for info in queues:
+        oldest = "" if info.oldest_age is None else span(info.oldest_age)
+        counts = [f"{info.count(state):,}" for state in JobState]
+        table.add_row(text(info.name), *counts, oldest, "paused" if info.paused else "")
+    return table
+
+
+def workers_table(workers: Iterable[WorkerStatus]) -> Table:
+    """Worker processes."""
+    now = datetime.now(UTC)
+    table = _table("NAME", "HOST", "PID", "QUEUES", "RUNNING", "UP", "LEASE")
+    for worker in workers:
+        info = worker.info
+        table.add_row(
+            text(info.name),
+            text(info.host),
+            str(info.pid),
+            text(",".join(info.queues)),
+            f"{worker.running} of {info.concurrency}",
+            span((now - worker.started_at).total_seconds()),
+            Text("live", "green") if worker.live else Text("over", "red"),
+        )
+    return table
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for header in headers:
+        table.add_column(header, overflow="ellipsis", no_wrap=True)
+    return table
+
+
+def text(value: str) -> Text:
+    """Text that others wrote, without markup and without commands to the terminal."""
+    return Text(printable(value))
+
+
+def state_text(state: JobState) -> Text:
+    """A state in its colour."""
+    return Text(state, STATE_STYLES.get(state, ""))
+
+
+def call_text(job: Job) -> str:
+    """A job's arguments as its task is called with them."""
+    args, kwargs = arguments(job)
+    if args is None or kwargs is None:
+        return "cannot be read"
+    named = [f"{name}={compact(value)}" for name, value in kwargs.items()]
+    return f"({', '.join([*map(compact, args), *named])})"
+
+
+def compact(value: Any) -> str:
+    """A JSON value on one line."""
+    return msgspec.json.encode(value).decode()
+
+
+def progress_text(progress: Progress) -> str:
+    """Progress in words: `3 of 10 (30 %) rendering`."""
+    total = "" if progress.total is None else f" of {progress.total:g}"
+    share = "" if progress.fraction is None else f" ({progress.fraction:.0%})"
+    return f"{progress.current:g}{total}{share} {progress.message}".rstrip()
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment in UTC, and how far from now it is."""
+    ago = (datetime.now(UTC) - moment).total_seconds()
+    away = f"{span(ago)} ago" if ago >= 0 else f"in {span(-ago)}"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({away})"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit: `90 s` is `1m`."""
+    for size, unit in UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return "0s"

@@ -1,0 +1,111 @@
+"""A check-up of what is configured: which store, which promise, what is wrong, how to mend it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ferryman.client.client import Client
+from ferryman.domain.errors import ConfigError, StoreError
+from ferryman.domain.job import QueueInfo, WorkerStatus
+from ferryman.settings import Settings, scrub
+from ferryman.stores import JobStore, embedded_database_url, make_store
+from ferryman.stores.base import Finding
+
+PROMISES: Final = {
+    "sqlite": "at least once; nothing is lost that the file's disk keeps; one host",
+    "postgresql": "at least once; nothing is lost that the database committed",
+    "valkey": "at least once; a power cut can lose what the server had not yet written to its "
+    "append-only file (1 s with everysec)",
+}
+
+
+class Checkup(msgspec.Struct, frozen=True, kw_only=True):
+    """How it stands.
+
+    Attributes:
+        store: the store's kind, or `None` if the settings name none that can be had.
+        url: how it is reached, without its password.
+        promise: what holds for a job once it was taken in, as long as no finding says otherwise.
+    """
+
+    store: str | None
+    url: str
+    promise: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no error among the findings."""
+        return all(finding.level != "error" for finding in self.findings)
+
+
+async def examine(client: Client) -> Checkup:
+    """Look at the store of `client` and at the work in it; never raises for what it finds."""
+    settings = client.settings
+    try:
+        store = make_store(settings)
+    except ConfigError as error:
+        return Checkup(store=None, url="", promise="", findings=(Finding("error", str(error)),))
+    try:
+        findings = await _reach(store)
+    finally:
+        await store.close()
+    return Checkup(
+        store=store.kind,
+        url=store_url(settings),
+        promise=PROMISES.get(store.kind, ""),
+        findings=tuple(findings),
+    )
+
+
+async def _reach(store: JobStore) -> list[Finding]:
+    try:
+        await store.open()
+        findings = await store.check()
+        return findings + work_findings(await store.queues(), await store.workers())
+    except StoreError as error:
+        return [Finding("error", str(error))]
+
+
+def work_findings(queues: Sequence[QueueInfo], workers: Sequence[WorkerStatus]) -> list[Finding]:
+    """What stops jobs although the store is well."""
+    live = [worker for worker in workers if worker.live]
+    read = {queue for worker in live for queue in worker.info.queues}
+    findings = [Finding("ok", f"{len(live)} live workers, {len(queues)} queues")]
+    for info in queues:
+        if info.paused:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"queue {info.name!r} is paused with {info.queued:,} jobs queued",
+                    f"ferryman queues resume {info.name}",
+                )
+            )
+        if info.queued and info.name not in read:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"no live worker reads queue {info.name!r}, where {info.queued:,} jobs wait",
+                    f"ferryman worker MODULE:NAME --queues {info.name}",
+                )
+            )
+        if info.failed:
+            findings.append(
+                Finding(
+                    "warning",
+                    f"queue {info.name!r} has {info.failed:,} dead letters",
+                    f"ferryman dead-letters list --queue {info.name}",
+                )
+            )
+    return findings
+
+
+def store_url(settings: Settings) -> str:
+    """How the store is reached: without a password, and a file by its whole path."""
+    url = settings.database_url or settings.valkey_url or embedded_database_url()
+    scheme, slashes, path = url.partition(":///")
+    if scheme.startswith("sqlite") and path:
+        return f"{scheme}{slashes}{Path(path).absolute()}"
+    return scrub(url)
