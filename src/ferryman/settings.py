@@ -4,20 +4,30 @@ This is the only module that reads the environment. Order: an argument in code, 
 environment, then the default.
 """
 
+import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from ferryman.domain.errors import ConfigError
+from ferryman.domain.errors import ConfigError, InvalidName
 from ferryman.domain.ids import check_name
 
 PREFIX: Final = "FERRYMAN_"
 
 EMBEDDED_DIR: Final = Path(".ferryman")
 """Where the embedded default keeps its files, below the working directory."""
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _named(name: str) -> str:
+    return f"{name} ({_variable(name)})"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +54,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_history: int | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.namespace, "namespace")
+        try:
+            check_name(self.namespace, _named("namespace"))
+        except InvalidName as error:
+            raise ConfigError(str(error)) from None
+        # Written so that NaN, which is neither more nor less than anything, does not slip through.
         for name in ("lease", "sweep", "store_timeout"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} must be more than 0 seconds")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{_named(name)} must be more than 0 seconds, and finite")
+        for name in ("dead_letter_ttl", "max_history"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(f"{_named(name)} must be 0 or more, and finite")
         if self.sweep > self.lease:
-            raise ConfigError("sweep must not be longer than lease, or dead workers go unnoticed")
+            raise ConfigError(
+                f"{_named('sweep')} must not be longer than {_named('lease')}, "
+                "or dead workers go unnoticed"
+            )
 
     @property
     def configured(self) -> bool:
@@ -69,7 +90,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **given: Any) ->
         known = ", ".join(Settings.__struct_fields__)
         raise ConfigError(f"there is no setting {', '.join(unknown)}; the settings are: {known}")
     for field in msgspec.structs.fields(Settings):
-        variable = PREFIX + field.name.upper()
+        variable = _variable(field.name)
         if given.get(field.name) is not None:
             values[field.name] = given[field.name]
         elif environment.get(variable):
@@ -86,7 +107,6 @@ def _converted(text: str, kind: Any, variable: str) -> Any:
 
 def scrub(url: str) -> str:
     """`url` with its password replaced, for messages and logs."""
-    head, at, tail = url.rpartition("@")
-    if not at or ":" not in head.partition("://")[2]:
-        return url
-    return f"{head.rpartition(':')[0]}:***@{tail}"
+    # Up to the last "@": a password that was not quoted may hold one, and none may be shown.
+    url = re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&]\w*password)=[^&]*", r"\1=***", url)
