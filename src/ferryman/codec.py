@@ -4,8 +4,10 @@ There is no pickle here and no hook that imports what a payload names: what come
 can only become one of the types that the function itself declares.
 """
 
+import enum
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -55,27 +57,32 @@ def _encode(value: Any, limit: int, what: str) -> bytes:
             "Store the data elsewhere and pass its id, path or URL"
         )
     # JSON has no NaN, and the encoder writes null for it: a number would silently be lost.
-    if b"null" in data and _has_nan(value):
+    if any(mark in data for mark in _MARKS_OF_NAN) and _has_nan(value):
         raise InvalidArguments(f"{what} hold NaN or an infinity, which JSON cannot say")
     return data
 
 
+_MARKS_OF_NAN: Final = (b"null", b'"nan"', b'"inf"', b'"-inf"')
+"""What NaN and the infinities look like when encoded: as a value, and as the key of a dict."""
+
+
 def _has_nan(value: Any) -> bool:
-    if isinstance(value, float):
-        return value != value or value in (float("inf"), float("-inf"))
-    if isinstance(value, Mapping):
-        return any(map(_has_nan, value.keys())) or any(map(_has_nan, value.values()))
-    if isinstance(value, list | tuple | set | frozenset):
-        return any(map(_has_nan, value))
-    if isinstance(value, msgspec.Struct) or hasattr(value, "__dataclass_fields__"):
-        return (
-            _has_nan(msgspec.structs.asdict(value))
-            if isinstance(value, msgspec.Struct)
-            else (any(_has_nan(getattr(value, name)) for name in value.__dataclass_fields__))
-        )
-    if _is_pydantic(type(value)):
-        return _has_nan(value.model_dump())
-    return False
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case Mapping():
+            return any(map(_has_nan, value.keys())) or any(map(_has_nan, value.values()))
+        case list() | tuple() | set() | frozenset():
+            return any(map(_has_nan, value))
+        case enum.Enum():
+            return _has_nan(value.value)
+        case msgspec.Struct():
+            return _has_nan(msgspec.structs.asdict(value))
+        case _ if _is_pydantic(type(value)):
+            return _has_nan(value.model_dump())
+        case _:
+            fields = getattr(value, "__dataclass_fields__", ())
+            return any(_has_nan(getattr(value, name)) for name in fields)
 
 
 def encode_args(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
