@@ -10,7 +10,13 @@ from typing import Any
 
 import msgspec
 
-from ferryman.domain.policy import Backoff, RetryPolicy, exception_names, full_jitter
+from ferryman.domain.policy import (
+    MAX_DELAY,
+    Backoff,
+    RetryPolicy,
+    exception_names,
+    full_jitter,
+)
 from ferryman.domain.states import JobState, Reason
 
 PARK_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -207,17 +213,13 @@ def settle(
 
     match outcome:
         case Succeeded(result):
-            return ending(
-                JobState.SUCCEEDED, Reason.RETURNED, result=result, ttl=facts.result_ttl
-            )
+            return ending(JobState.SUCCEEDED, Reason.RETURNED, result=result, ttl=facts.result_ttl)
         case Failed():
             return _settle_failed(outcome, facts, uniform, ending)
         case Snoozed(seconds):
-            return ending(JobState.SCHEDULED, Reason.SNOOZED, delay=seconds)
+            return ending(JobState.SCHEDULED, Reason.SNOOZED, delay=_bounded(seconds))
         case Cancelled(reason, detail):
-            return ending(
-                JobState.CANCELLED, reason, detail=detail, ttl=facts.result_ttl
-            )
+            return ending(JobState.CANCELLED, reason, detail=detail, ttl=facts.result_ttl)
         case Parked(detail):
             delay = PARK_DELAYS[min(facts.deliveries, len(PARK_DELAYS)) - 1]
             delay = delay / 2 + uniform(0.0, delay / 2)
@@ -244,6 +246,12 @@ def _settle_failed(
     attempts = facts.attempts + 1
     if not outcome.retryable or attempts >= facts.retry.max_attempts:
         return ending(JobState.FAILED, outcome.reason, charge=1, failure=outcome.failure)
-    delay = facts.retry.delay(attempts, uniform) if outcome.delay is None else outcome.delay
+    own = outcome.delay
+    delay = facts.retry.delay(attempts, uniform) if own is None else _bounded(own)
     state = JobState.SCHEDULED if delay > 0 else JobState.QUEUED
     return ending(state, Reason.RETRY, charge=1, delay=delay, failure=outcome.failure)
+
+
+def _bounded(seconds: float) -> float:
+    """What a job asked for, within what a store can write; NaN and what is past are: now."""
+    return min(seconds, MAX_DELAY) if seconds > 0 else 0.0

@@ -1,6 +1,7 @@
 """What a task asks of its worker: when to try again, how long it may run, where it runs."""
 
 import builtins
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
@@ -117,9 +118,10 @@ class TaskPolicy(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl: float = 86400.0
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and self.timeout <= 0:
+        # Written so that NaN, which is neither more nor less than anything, does not slip through.
+        if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"timeout must be more than 0 seconds, not {self.timeout}")
-        if self.result_ttl < 0:
+        if not 0 <= self.result_ttl < math.inf:
             raise ConfigError(f"result_ttl must be 0 seconds or more, not {self.result_ttl}")
         if self.isolation not in (None, "process"):
             raise ConfigError(f'isolation must be "process" or None, not {self.isolation!r}')
@@ -127,7 +129,16 @@ class TaskPolicy(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError('memory_limit needs isolation="process": only a child can be limited')
 
 
-_UNITS: Final = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}  # noqa: E501
+_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+}
 
 
 def parse_bytes(value: Any) -> int:
@@ -140,7 +151,7 @@ def parse_bytes(value: Any) -> int:
     unit = str(value).strip().lower()[len(digits) :].strip()
     try:
         amount = int(float(digits) * _UNITS[unit])
-    except (KeyError, ValueError):
+    except (KeyError, OverflowError, ValueError):
         amount = 0
     if amount <= 0:
         raise ConfigError(f'{value!r} is not an amount of memory: write for example "512 MiB"')

@@ -1,7 +1,7 @@
 """Priorities: four names for integers; a higher one goes first."""
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from ferryman.domain.errors import InvalidName
 
@@ -18,7 +18,7 @@ class Priority(IntEnum):
 LIMIT: Final = 1000
 
 
-def parse_priority(value: "int | str | Priority") -> int:
+def parse_priority(value: Any) -> int:
     """The integer behind a priority given as a name or a number.
 
     Raises:
@@ -27,8 +27,8 @@ def parse_priority(value: "int | str | Priority") -> int:
     if isinstance(value, str) and value.upper() in Priority.__members__:
         return int(Priority[value.upper()])
     try:
-        number = int(value)
-    except (TypeError, ValueError):
+        number = int(value) if isinstance(value, int | str) else LIMIT + 1
+    except ValueError:
         number = LIMIT + 1
     if isinstance(value, bool) or abs(number) > LIMIT:
         raise InvalidName(
