@@ -88,11 +88,22 @@ class ModelStore:
         due = later(now, new.delay) if new.run_at is None else max(now, new.run_at)
         state = S.WAITING if new.held else S.SCHEDULED if due > now else S.QUEUED
         job = Job(
-            id=new.id, task=new.task, queue=new.queue, priority=new.priority, state=state,
-            reason=Reason.SUBMITTED, args=new.args, created_at=moment(now), due_at=moment(due),
-            token=0, unique=new.unique, user=new.user, tags=new.tags, options=new.options,
+            id=new.id,
+            task=new.task,
+            queue=new.queue,
+            priority=new.priority,
+            state=state,
+            reason=Reason.SUBMITTED,
+            args=new.args,
+            created_at=moment(now),
+            due_at=moment(due),
+            token=0,
+            unique=new.unique,
+            user=new.user,
+            tags=new.tags,
+            options=new.options,
             expires_at=None if new.expires_in is None else moment(later(now, new.expires_in)),
-        )  # fmt: skip
+        )
         self.data.queues.add(new.queue)
         record = self.data.records[new.id] = Record(job, next(self.data.numbers))
         self.data.note(record, None, now)
@@ -140,9 +151,15 @@ class ModelStore:
             return Verdict.STALE
         if self.data.holder(record.job.queue, record.job.unique):
             return Verdict.CONFLICT
-        record.set(attempts=0, kills=0, finished_at=None, expires_at=None, cancel_requested=False,
-            due_at=moment(self.clock()), args=record.job.args if args is None else args,
-        )  # fmt: skip
+        record.set(
+            attempts=0,
+            kills=0,
+            finished_at=None,
+            expires_at=None,
+            cancel_requested=False,
+            due_at=moment(self.clock()),
+            args=record.job.args if args is None else args,
+        )
         record.until = None
         self._move(record, S.QUEUED, Reason.RETRIED, detail=by)
         return Verdict.APPLIED
@@ -210,16 +227,27 @@ class ModelStore:
 
     def _deliver(self, record: Record, worker: str) -> Delivery:
         job = record.job
-        record.set(token=job.token + 1, deliveries=job.deliveries + 1, worker=worker,
+        record.set(
+            token=job.token + 1,
+            deliveries=job.deliveries + 1,
+            worker=worker,
             started_at=moment(self.clock()),
-        )  # fmt: skip
+        )
         self._move(record, S.RUNNING, Reason.CLAIMED)
         job = record.job
         return Delivery(
-            job_id=job.id, task=job.task, queue=job.queue, token=job.token, args=job.args,
-            options=job.options, attempts=job.attempts, deliveries=job.deliveries,
-            kills=job.kills, checkpoint=record.checkpoint, user=job.user,
-        )  # fmt: skip
+            job_id=job.id,
+            task=job.task,
+            queue=job.queue,
+            token=job.token,
+            args=job.args,
+            options=job.options,
+            attempts=job.attempts,
+            deliveries=job.deliveries,
+            kills=job.kills,
+            checkpoint=record.checkpoint,
+            user=job.user,
+        )
 
     async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
         return [self._finish(ending) for ending in endings]
@@ -231,9 +259,12 @@ class ModelStore:
         job = record.job
         if job.state is not S.RUNNING or job.token != ending.token:
             return Verdict.APPLIED if record.ending == ending else Verdict.STALE
-        record.set(attempts=job.attempts + ending.charge, kills=job.kills + ending.kill,
-            failure=ending.failure or job.failure, result=ending.result,
-        )  # fmt: skip
+        record.set(
+            attempts=job.attempts + ending.charge,
+            kills=job.kills + ending.kill,
+            failure=ending.failure or job.failure,
+            result=ending.result,
+        )
         record.until = None if ending.ttl is None else later(self.clock(), ending.ttl)
         if not self._stops(record, ending.state):
             if ending.state is S.SCHEDULED:
@@ -379,11 +410,14 @@ class ModelStore:
         leases = sorted(self.data.leases.values(), key=lambda lease: lease.info.name)
         return [
             WorkerStatus(
-                info=lease.info, started_at=moment(lease.started), lease_until=moment(lease.until),
-                live=self._live(lease.info.id), running=len(self._held(lease.info.id)),
+                info=lease.info,
+                started_at=moment(lease.started),
+                lease_until=moment(lease.until),
+                live=self._live(lease.info.id),
+                running=len(self._held(lease.info.id)),
             )
             for lease in leases
-        ]  # fmt: skip
+        ]
 
     async def queues(self) -> list[QueueInfo]:
         return [self._queue_info(name) for name in sorted(self.data.queues | self.data.paused)]
