@@ -62,7 +62,9 @@ def retry(
     everything: All = False,
     yes: Yes = False,
 ) -> None:
-    """Send failed jobs back to their queues, with all their attempts anew."""
+    """Send failed jobs back to their queues.
+
+    They have all their attempts anew."""
     choice = _choice(ids, task, queue, everything)
     _change(call, choice, yes, ("Retry", "retried"), JobHandle.retry, DeadLetters.retry_all)
 
@@ -76,7 +78,7 @@ def discard(
     everything: All = False,
     yes: Yes = False,
 ) -> None:
-    """Delete failed jobs for good, with all that belongs to them."""
+    """Delete failed jobs for good."""
     choice = _choice(ids, task, queue, everything)
     _change(call, choice, yes, ("Delete", "discarded"), JobHandle.discard, DeadLetters.discard_all)
 

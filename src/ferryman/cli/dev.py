@@ -48,7 +48,7 @@ def dev(
     ] = True,
     log_level: LogLevel = "info",
 ) -> None:
-    """Run an application's jobs on this machine, with nothing set up before.
+    """Run jobs on this machine, with nothing set up before.
 
     Where no store is configured, jobs are kept in .ferryman/ below the working directory.
     """

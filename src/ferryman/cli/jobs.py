@@ -76,7 +76,7 @@ def show_page(call: Invocation, page: JobPage, none: str) -> None:
 
 @command(group, "show")
 def show(call: Invocation, id: JobId) -> None:
-    """Show a job: its arguments, result or error, and what happened to it."""
+    """Show a job, and what happened to it."""
     handle = call.client.jobs.get(id)
     events = handle.events()
 
@@ -98,7 +98,9 @@ def retry(
         typer.Option(metavar="JSON", help="Run it with these instead: {…} by name, […] in order."),
     ] = None,
 ) -> None:
-    """Send failed or cancelled jobs back to their queues, with all their attempts anew."""
+    """Send failed or cancelled jobs back to their queues.
+
+    They have all their attempts anew."""
     positional, named = _edited(ids, args) if args is not None else ((), {})
     _each(
         call,
@@ -111,7 +113,9 @@ def retry(
 
 @command(group, "cancel")
 def cancel(call: Invocation, ids: JobIds) -> None:
-    """Cancel jobs. A running one is asked to stop; `jobs wait` tells when it has."""
+    """Cancel jobs.
+
+    A running one is asked to stop; `jobs wait` tells when it has."""
     _each(
         call,
         ids,

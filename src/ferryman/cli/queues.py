@@ -17,14 +17,16 @@ Queue = Annotated[
 
 @command(group, "list")
 def list_queues(call: Invocation) -> None:
-    """List the queues: how many jobs each holds, and how long the oldest has waited."""
+    """List the queues and how many jobs each holds."""
     queues = call.client.queues.list()
     _show({"queues": msgspec.to_builtins(queues)}, call, queues)
 
 
 @command(group, "pause")
 def pause(call: Invocation, queue: Queue) -> None:
-    """Let no more jobs of a queue start. Running ones go on, new ones are taken in."""
+    """Let no more jobs of a queue start.
+
+    Running ones go on, new ones are taken in."""
     _hint_at_typo(call, queue)
     call.client.queues.pause(queue)
     _show_one(call, queue)
@@ -44,7 +46,9 @@ def purge(
     queue: Queue,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Cancel every job of a queue that is not running and has not ended."""
+    """Cancel all that waits in a queue.
+
+    That is every job that is not running and has not ended."""
     info = call.client.queues.info(queue)
     jobs = info.scheduled + info.waiting + info.queued
     call.output.confirm(f"Cancel {jobs:,} jobs of queue {queue!r}?", yes or not jobs)

@@ -17,7 +17,7 @@ def workers() -> None:
 
 @command(group, "list")
 def list_workers(call: Invocation) -> None:
-    """List the worker processes, what they read and whether their lease holds."""
+    """List the worker processes and how they are."""
     found = call.client.workers.list()
 
     def table() -> Any:
