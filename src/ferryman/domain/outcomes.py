@@ -96,13 +96,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str = ""
 
 
-class Succeeded(msgspec.Struct, frozen=True):
+# An outcome travels from the process that ran a job to the one that records it: hence the tags.
+
+
+class Succeeded(msgspec.Struct, tag=True, frozen=True):
     """The function returned; `result` is the encoded value."""
 
     result: bytes
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True):
+class Failed(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """The attempt failed.
 
     Attributes:
@@ -117,30 +120,30 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     delay: float | None = None
 
 
-class Snoozed(msgspec.Struct, frozen=True):
+class Snoozed(msgspec.Struct, tag=True, frozen=True):
     """The job asked to run again in `seconds`."""
 
     seconds: float
 
 
-class Cancelled(msgspec.Struct, frozen=True):
+class Cancelled(msgspec.Struct, tag=True, frozen=True):
     """The job was stopped: by itself (`Reason.CANCELLED_ITSELF`) or by someone."""
 
     reason: Reason
     detail: str = ""
 
 
-class Parked(msgspec.Struct, frozen=True):
+class Parked(msgspec.Struct, tag=True, frozen=True):
     """This worker cannot run the job, others may; `detail` says why."""
 
     detail: str
 
 
-class HandedBack(msgspec.Struct, frozen=True):
+class HandedBack(msgspec.Struct, tag=True, frozen=True):
     """The worker gives the job back unfinished, at no charge."""
 
 
-class ProcessLost(msgspec.Struct, frozen=True):
+class ProcessLost(msgspec.Struct, tag=True, frozen=True):
     """The child process that ran the job died under it; `detail` says how."""
 
     detail: str
