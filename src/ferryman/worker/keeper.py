@@ -1,0 +1,130 @@
+"""Leases: registered, renewed and given up here, out of reach of the code that jobs run."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Collection
+from typing import Final, Protocol
+
+from ferryman.domain.errors import StoreError
+from ferryman.domain.job import WorkerInfo
+from ferryman.settings import Settings
+from ferryman.stores import JobStore
+from ferryman.worker.outage import Outage
+
+logger = logging.getLogger("ferryman.keeper")
+
+LONGEST_INTERVAL: Final = 1.0
+"""Seconds between two renewals at most: a cancelled job hears of it no later."""
+
+
+class Holder(Protocol):
+    """Who works under a lease."""
+
+    def cancel(self, jobs: tuple[tuple[str, int], ...]) -> None:
+        """Someone asked these jobs (id, token) to stop; may be called again for the same ones."""
+        ...
+
+    def lease_lost(self) -> None:
+        """The lease is over: stop everything at once. Its jobs belong to others."""
+        ...
+
+
+class _Lease:
+    def __init__(self, info: WorkerInfo, holder: Holder) -> None:
+        self.info = info
+        self.holder = holder
+        self.until = 0.0
+        self.renewing: asyncio.Task[None] | None = None
+
+
+class Keeper:
+    """Keeps the leases of any number of workers.
+
+    A lease counts as lost when the store says so, or when by this process's own clock no renewal
+    has succeeded for as long as it lasts.
+    """
+
+    def __init__(self, store: JobStore, settings: Settings) -> None:
+        self._store = store
+        self._lease = settings.lease
+        self._interval = min(LONGEST_INTERVAL, settings.lease / 5)
+        # A call that hangs must leave time for others before the lease is over.
+        self._patience = min(settings.store_timeout, settings.lease / 4)
+        self._leases: dict[str, _Lease] = {}
+
+    async def enroll(self, info: WorkerInfo, holder: Holder) -> None:
+        """Register a worker, trying until the store can be reached, and renew from then on."""
+        lease = _Lease(info, holder)
+        outage = Outage(logger, f"registering worker {info.name}")
+        while True:
+            began = time.monotonic()
+            try:
+                await self._store.register(info, self._lease)
+                break
+            except StoreError as error:
+                await asyncio.sleep(outage.failed(error))
+        outage.passed()
+        lease.until = began + self._lease
+        lease.renewing = asyncio.create_task(self._renew_until_lost(lease))
+        self._leases[info.id] = lease
+
+    async def release(self, info: WorkerInfo, *, kill: bool, spare: Collection[str] = ()) -> None:
+        """Give up the lease of a worker that is gone, and send back what it left running.
+
+        Args:
+            kill: it died with its jobs. `spare`: the ids of those that are not to blame.
+        """
+        lease = self._leases.pop(info.id, None)
+        if lease is None or lease.renewing is None:
+            return
+        lease.renewing.cancel()
+        outage = Outage(logger, f"handing back the jobs of worker {info.name}")
+        while True:
+            try:
+                moved = await self._store.hand_back(info, kill=kill, spare=spare)
+                await self._store.unregister(info)
+                break
+            except StoreError as error:
+                # Past the lease the reaper of any worker does it.
+                wait = outage.failed(error)
+                if time.monotonic() + wait > lease.until:
+                    return
+                await asyncio.sleep(wait)
+        outage.passed()
+        if moved:
+            logger.info("worker %s left %d running jobs: handed back", info.name, len(moved))
+
+    async def close(self) -> None:
+        """Stop renewing; what was not released is left to the reapers."""
+        tasks = [lease.renewing for lease in self._leases.values() if lease.renewing]
+        self._leases.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew_until_lost(self, lease: _Lease) -> None:
+        outage = Outage(logger, f"renewing the lease of worker {lease.info.name}")
+        while await self._renew(lease, outage):  # noqa: ASYNC110 - it paces, and polls nothing
+            await asyncio.sleep(self._jittered_interval())
+        logger.error("worker %s lost its lease; its jobs start elsewhere", lease.info.name)
+        lease.holder.lease_lost()
+
+    def _jittered_interval(self) -> float:
+        return self._interval * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load
+
+    async def _renew(self, lease: _Lease, outage: Outage) -> bool:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._patience):
+                renewal = await self._store.renew(lease.info, self._lease)
+        except (StoreError, TimeoutError) as error:
+            outage.failed(error)
+            return time.monotonic() < lease.until
+        outage.passed()
+        if renewal.live:
+            lease.until = began + self._lease
+            if renewal.cancels:
+                lease.holder.cancel(renewal.cancels)
+        return renewal.live
