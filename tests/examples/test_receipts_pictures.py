@@ -2,20 +2,22 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from examples.receipts import pictures, reading
-else:
-    WHY = "the receipts example is not installed: make demo, or see examples/receipts/README.md"
-    pytest.importorskip("cv2", reason=WHY)
-    pytest.importorskip("rapidocr", reason=WHY)
-    from examples.receipts import pictures, reading
-
 from examples.receipts.parsing import parse
 from examples.receipts.score import agree
+
+
+def _installed(module: str) -> Any:
+    """The module; these tests are skipped where the example's requirements are not installed."""
+    why = "needs examples/receipts/requirements.lock: `make demo` installs it"
+    return pytest.importorskip(module, reason=why, exc_type=ImportError)
+
+
+cv2, numpy = _installed("cv2"), _installed("numpy")
+pictures = _installed("examples.receipts.pictures")
+reading = _installed("examples.receipts.reading")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +63,6 @@ def test_what_is_no_picture_is_refused(engine: Any, data: bytes) -> None:
 
 
 def test_a_picture_without_text_has_no_rows(engine: Any) -> None:
-    import cv2
-    import numpy as np
-
-    _, blank = cv2.imencode(".png", np.full((300, 300, 3), 255, np.uint8))
+    _, blank = cv2.imencode(".png", numpy.full((300, 300, 3), 255, numpy.uint8))
 
     assert reading.read_rows(engine, blank.tobytes()) == []
