@@ -61,8 +61,8 @@ def test_help_is_quick_to_load(bare: Cli, folder: Path) -> None:
     """What takes long to import is left to the commands that need it."""
     (folder / "look.py").write_text(
         "import sys\n"
-        "from ferryman.cli.main import run\n"
-        "code = run(['--help'])\n"
+        "from ferryman.cli.main import execute\n"
+        "code = execute(['--help'])\n"
         "heavy = {'rich', 'sqlalchemy', 'redis', 'alembic', 'uvloop'} & sys.modules.keys()\n"
         "sys.exit(str(heavy) if heavy else code)\n"
     )

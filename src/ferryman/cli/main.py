@@ -16,6 +16,7 @@ from ferryman.cli import (
     jobs,
     migrate,
     queues,
+    run,
     version,
     worker,
     workers,
@@ -32,7 +33,7 @@ root = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or not found, 3 not in time.",
 )
-for single in (init, dev, worker, enqueue):
+for single in (init, dev, worker, enqueue, run):
     root.add_typer(single.group)
 for name, several in {
     "jobs": jobs,
@@ -59,10 +60,10 @@ def common(
 
 def main() -> None:
     """Run the command that the process was started with, and exit."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     json = "--json" in arguments
     try:
