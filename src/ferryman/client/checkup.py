@@ -1,6 +1,6 @@
 """A check-up of what is configured: which store, which promise, what is wrong, how to mend it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -73,33 +73,21 @@ def work_findings(queues: Sequence[QueueInfo], workers: Sequence[WorkerStatus]) 
     """What stops jobs although the store is well."""
     live = [worker for worker in workers if worker.live]
     read = {queue for worker in live for queue in worker.info.queues}
-    findings = [Finding("ok", f"{len(live)} live workers, {len(queues)} queues")]
-    for info in queues:
-        if info.paused:
-            findings.append(
-                Finding(
-                    "warning",
-                    f"queue {info.name!r} is paused with {info.queued:,} jobs queued",
-                    f"ferryman queues resume {info.name}",
-                )
-            )
-        if info.queued and info.name not in read:
-            findings.append(
-                Finding(
-                    "warning",
-                    f"no live worker reads queue {info.name!r}, where {info.queued:,} jobs wait",
-                    f"ferryman worker MODULE:NAME --queues {info.name}",
-                )
-            )
-        if info.failed:
-            findings.append(
-                Finding(
-                    "warning",
-                    f"queue {info.name!r} has {info.failed:,} dead letters",
-                    f"ferryman dead-letters list --queue {info.name}",
-                )
-            )
-    return findings
+    findings = [Finding("ok", f"{len(live)} live worker processes, {len(queues)} queues")]
+    return findings + [finding for info in queues for finding in _queue_findings(info, read)]
+
+
+def _queue_findings(info: QueueInfo, read: Collection[str]) -> Iterator[Finding]:
+    name = info.name
+    if info.paused:
+        what = f"queue {name!r} is paused; jobs queued in it: {info.queued:,}"
+        yield Finding("warning", what, f"ferryman queues resume {name}")
+    if info.queued and name not in read:
+        what = f"no live worker reads queue {name!r}; jobs queued in it: {info.queued:,}"
+        yield Finding("warning", what, f"ferryman worker MODULE:NAME --queues {name}")
+    if info.failed:
+        what = f"dead letters of queue {name!r}: {info.failed:,}"
+        yield Finding("warning", what, f"ferryman dead-letters list --queue {name}")
 
 
 def store_url(settings: Settings) -> str:
