@@ -148,7 +148,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        # IMMEDIATE: two deliveries must not both read first and then write.
+        # IMMEDIATE waits for the write lock here, where a plain BEGIN may fail further down.
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:

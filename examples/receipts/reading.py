@@ -14,13 +14,18 @@ class NotAPicture(ValueError):
 
 
 def load_engine() -> RapidOCR:
-    """The OCR engine with its models: one or two seconds, and about half a gigabyte.
+    """The OCR engine with its models: about a second, and half a gigabyte.
 
-    One thread: a worker process runs one job at a time, and there are as many as cores.
+    One thread: a child process runs one job at a time, and there are as many as cores.
     """
-    return RapidOCR(
+    engine = RapidOCR(
         params={"EngineConfig.onnxruntime.intra_op_num_threads": 1, "Global.log_level": "error"}
     )
+    # It loads each model at its first use: read a word now, so that the first job need not wait.
+    word = np.full((64, 256, 3), 255, np.uint8)
+    cv2.putText(word, "READY", (20, 45), (0, 0, 0), cv2.FontFace("sans"), 32)
+    engine(word)
+    return engine
 
 
 def read_rows(engine: RapidOCR, picture: bytes) -> list[list[Phrase]]:
