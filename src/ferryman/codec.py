@@ -132,7 +132,7 @@ def decode_result(data: bytes | None, kind: Any = Any) -> Any:
         return None
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=_decode_other)
-    except (msgspec.DecodeError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, RecursionError, TypeError, ValueError) as error:
         raise InvalidArguments(f"the stored result is not a {kind}: {error}") from error
 
 
@@ -216,5 +216,5 @@ class Signature:
             return msgspec.convert(
                 value, kind, dec_hook=_decode_other, builtin_types=(), str_keys=True
             )
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
+        except (msgspec.ValidationError, RecursionError, TypeError, ValueError) as error:
             raise InvalidArguments(f"{self._name}: argument {name!r}: {error}") from error
