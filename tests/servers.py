@@ -42,23 +42,24 @@ class Server:
     """A program that runs until `stop`, or until this process ends."""
 
     def __init__(self, directory: Path, command: list[str], user: str, sign: str) -> None:
-        self._log = directory / "log"
+        # Not in the directory, which goes with the server; `stop` closes it.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         keep = [sys.executable, "-SE", keeper.__file__, str(directory), user, sign, *command]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                keep,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the tests, which stop their servers
-            )
+        self._process = subprocess.Popen(
+            keep,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the tests, which stop their servers
+        )
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Return once `ready()`; raise with the server's log if that does not come about."""
         deadline = time.monotonic() + START_LIMIT
         while not ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start:\n{self._log.read_text()}")
+                self._log.seek(0)
+                raise RuntimeError(f"the server did not start:\n{self._log.read().decode()}")
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -66,6 +67,7 @@ class Server:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(keeper.GRACE + 5)
+        self._log.close()
 
 
 def _directory() -> Path:
