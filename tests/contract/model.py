@@ -97,7 +97,7 @@ class ModelStore:
             args=new.args,
             created_at=moment(now),
             due_at=moment(due),
-            token=0,
+            token=now,
             unique=new.unique,
             user=new.user,
             tags=new.tags,

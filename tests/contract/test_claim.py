@@ -21,7 +21,7 @@ async def test_a_claimed_job_runs_under_a_new_token(world: World) -> None:
     assert (delivery.job_id, delivery.task, delivery.queue) == ("a", "work", "default")
     assert (delivery.args, delivery.user) == (b"[[1],{}]", "anna")
     assert delivery.options == JobOptions(timeout=3.0)
-    assert delivery.token >= 1
+    assert 0 < delivery.token < 2**53
     assert (delivery.deliveries, delivery.attempts, delivery.kills) == (1, 0, 0)
     assert delivery.checkpoint is None
     job = await world.job("a")
@@ -43,6 +43,19 @@ async def test_the_token_only_grows(world: World) -> None:
     await world.finish(delivery, JobState.FAILED)
     await world.store.retry([delivery.job_id])
     assert (await world.again(delivery)).token > seen[-1]
+
+
+async def test_the_token_grows_over_all_lives_of_an_id(world: World) -> None:
+    """A worker that hangs since an earlier life must not hold the token of a later one."""
+    first = await world.running("a")
+    await world.finish(first)
+    await world.store.discard(["a"])
+    world.clock.advance(1)
+    second = await world.running("a")
+    assert (second.deliveries, second.attempts) == (1, 0)
+    assert second.token > first.token
+    assert await world.finish(first) == "stale"
+    assert await world.finish(second) == "applied"
 
 
 async def test_first_in_first_out(world: World) -> None:

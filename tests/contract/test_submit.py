@@ -55,7 +55,7 @@ async def test_a_job_is_queued_with_all_that_it_was_given(world: World) -> None:
     assert sorted(stored.tags) == ["a", "b"]
     assert stored.created_at == stored.due_at == world.clock.moment()
     assert stored.expires_at == world.clock.moment(3600)
-    assert (stored.token, stored.deliveries, stored.attempts, stored.kills) == (0, 0, 0, 0)
+    assert (stored.deliveries, stored.attempts, stored.kills) == (0, 0, 0)
     assert (stored.started_at, stored.finished_at, stored.worker) == (None, None, None)
     assert (stored.result, stored.failure, stored.progress) == (None, None, None)
     assert not stored.cancel_requested
@@ -97,6 +97,8 @@ async def test_a_repeated_submit_is_the_same_job(world: World) -> None:
 
 
 async def test_an_id_is_taken_whatever_the_queue_says(world: World) -> None:
+    if world.store.kind == "valkey":
+        pytest.skip("the keys of a queue share a slot, so ids belong to their queue")
     await world.submit("a", queue="here")
     assert await world.submit("a", queue="there") == [Submitted("a", "here", False)]
     assert await world.claimed_ids("there") == []
