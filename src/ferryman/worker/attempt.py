@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import Any
@@ -48,6 +49,8 @@ class Attempt:
     Attributes:
         stop: why it is being stopped, if it is.
         outcome: how it went; set once, and possibly while the code still runs.
+        running: the task that runs it.
+        began: when it was claimed, by the monotonic clock.
         isolated: it runs in a child process.
         in_thread: it runs in a thread, which nothing can stop.
     """
@@ -63,9 +66,11 @@ class Attempt:
         self.context = context
         self.stop: Stop | None = None
         self.outcome: Outcome | None = None
+        self.running: asyncio.Task[None] | None = None
+        self.began = time.monotonic()
+        self.policy = policy
         self.isolated = False
         self.in_thread = False
-        self._policy = policy
         self._conclude = conclude
         self._interrupt: Interrupt | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -125,7 +130,7 @@ class Attempt:
 
     def _over_limit(self, kind: type[Exception], reason: Reason) -> Failed:
         failure = Failure(kind=kind.__name__, message=self._explanation)
-        return Failed(failure=failure, reason=reason, retryable=self._policy.retries(kind()))
+        return Failed(failure=failure, reason=reason, retryable=self.policy.retries(kind()))
 
     def _press(self, why: Stop) -> None:
         if self._interrupt is None:

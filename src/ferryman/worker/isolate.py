@@ -57,6 +57,10 @@ class Host(Protocol):
         """This job runs in a child now: the worker's death would not be its doing."""
         ...
 
+    def child_ended(self, job_id: str) -> None:
+        """What it came to is written."""
+        ...
+
 
 class Child:
     """One child process, which runs one job at a time.

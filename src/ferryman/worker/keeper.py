@@ -54,8 +54,12 @@ class Keeper:
         self._patience = min(settings.store_timeout, settings.lease / 4)
         self._leases: dict[str, _Lease] = {}
 
-    async def enroll(self, info: WorkerInfo, holder: Holder) -> None:
-        """Register a worker, trying until the store can be reached, and renew from then on."""
+    async def enroll(self, info: WorkerInfo, holder: Holder) -> bool:
+        """Register a worker, trying until the store can be reached, and renew from then on.
+
+        Returns:
+            true, once it holds its lease.
+        """
         lease = _Lease(info, holder)
         outage = Outage(logger, f"registering worker {info.name}")
         while True:
@@ -69,6 +73,7 @@ class Keeper:
         lease.until = began + self._lease
         lease.renewing = asyncio.create_task(self._renew_until_lost(lease))
         self._leases[info.id] = lease
+        return True
 
     async def release(self, info: WorkerInfo, *, kill: bool, spare: Collection[str] = ()) -> None:
         """Give up the lease of a worker that is gone, and send back what it left running.

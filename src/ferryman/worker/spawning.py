@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -57,7 +57,13 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class Program:
-    """A started program: its messages, its exit, and the mark of all that it starts."""
+    """A started program: its messages, its exit, and the mark of all that it starts.
+
+    Attributes:
+        running: the process ids of all started programs, which have somebody to reap them.
+    """
+
+    running: ClassVar[set[int]] = set()
 
     def __init__(self, process: subprocess.Popen[bytes], channel: Channel[Any], mark: str) -> None:
         self._process = process
@@ -91,6 +97,7 @@ class Program:
                 start_new_session=True,
                 env={**os.environ, mark: value},
             )
+        cls.running.add(process.pid)
         return cls(process, await Channel.over(ours, incoming), f"{mark}={value}")
 
     def send(self, message: Message) -> None:
@@ -117,6 +124,7 @@ class Program:
             loop.call_soon_threadsafe(self._exited, code)
 
     def _exited(self, code: int) -> None:
+        Program.running.discard(self.pid)
         if not self.exit.done():
             self.exit.set_result(code)
         # Something that it forked may hold its end open: then no end of file comes.

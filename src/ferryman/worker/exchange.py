@@ -1,0 +1,73 @@
+"""A worker's traffic with its store: endings go, deliveries come, and no reply is ever trusted
+to have arrived."""
+
+import time
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from ferryman.domain.job import Delivery, WorkerInfo
+from ferryman.domain.outcomes import Ending
+from ferryman.stores import JobStore
+from ferryman.stores.base import ClaimRequest, Verdict
+
+
+class Traded(NamedTuple):
+    """A verdict for each ending, new deliveries, and whether it came to claiming any."""
+
+    verdicts: list[Verdict]
+    deliveries: list[Delivery]
+    claimed: bool
+
+
+class Exchange:
+    """Finishes and claims under one worker's identity, one call at a time.
+
+    A claim whose reply is lost may have been made all the same: then jobs run under this worker
+    that it does not know of, and its lease keeps them from everybody else. So after such a call,
+    and once more a lease later for a server that was slow, all but the known ones go back.
+    """
+
+    def __init__(self, store: JobStore, info: WorkerInfo, lease: float) -> None:
+        self._store = store
+        self._info = info
+        self._lease = lease
+        self._in_doubt = False
+        self.look_again_at: float | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether lost deliveries must be looked for before anything is claimed."""
+        again = self.look_again_at
+        return self._in_doubt or (again is not None and time.monotonic() >= again)
+
+    async def trade(self, endings: Sequence[Ending], limit: int, held: Collection[str]) -> Traded:
+        """Write `endings` and claim up to `limit` jobs, in one call where both are wanted.
+
+        Args:
+            held: the ids of the jobs that run here, without those of `endings`.
+
+        Raises:
+            StoreError: nothing of it is sure; calling again with the same endings is safe.
+            LeaseLost: the lease is over.
+        """
+        if self.overdue:
+            return await self._clear_doubt(endings, held)
+        if not limit:
+            return Traded(await self._store.finish(endings), [], claimed=False)
+        request = ClaimRequest(worker=self._info.id, queues=self._info.queues, limit=limit)
+        self._in_doubt = True
+        if endings:
+            traded = Traded(*await self._store.finish_and_claim(endings, request), claimed=True)
+        else:
+            traded = Traded([], await self._store.claim(request), claimed=True)
+        self._in_doubt = False
+        return traded
+
+    async def _clear_doubt(self, endings: Sequence[Ending], held: Collection[str]) -> Traded:
+        # First the endings: their jobs are not held, and must not be handed back.
+        verdicts = await self._store.finish(endings) if endings else []
+        first = self._in_doubt
+        await self._store.hand_back(self._info, kill=False, keep=held)
+        self._in_doubt = False
+        self.look_again_at = time.monotonic() + self._lease if first else None
+        return Traded(verdicts, [], claimed=False)

@@ -1,0 +1,363 @@
+"""A worker: claims no more than it can run, runs it, and tells the store how it ended."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from ferryman.client.client import Client
+from ferryman.client.context import JobContext
+from ferryman.client.resources import LiveResources
+from ferryman.domain.errors import FerrymanError, LeaseLost, StoreError
+from ferryman.domain.job import Delivery, WorkerInfo
+from ferryman.domain.outcomes import Ending, Outcome, Settling, settle
+from ferryman.domain.policy import TaskPolicy
+from ferryman.stores import JobStore
+from ferryman.stores.base import Verdict
+from ferryman.worker import joblog
+from ferryman.worker.attempt import Attempt, Stop
+from ferryman.worker.buffer import ReportBuffer
+from ferryman.worker.exchange import Exchange
+from ferryman.worker.executor import Executor
+from ferryman.worker.hints import HintListener
+from ferryman.worker.isolate import ChildPool, Host
+from ferryman.worker.messages import Why
+from ferryman.worker.options import WorkerOptions
+from ferryman.worker.outage import Outage
+from ferryman.worker.threads import Threads
+
+logger = logging.getLogger("ferryman.worker")
+
+LINGER: Final = 0.001
+"""Seconds that an ending waits for others to share its call with."""
+UNWIND: Final = 0.4
+"""Seconds that jobs have to unwind when the grace is over."""
+LAST_CALL: Final = 0.2
+"""Seconds that the last write to the store may take then, and the tearing down of resources."""
+TEAR_DOWN: Final = 10.0
+"""Seconds that resources have to be torn down where no grace sets a shorter time."""
+
+
+class ResourceBroken(FerrymanError):
+    """A resource that was to be loaded before the first job could not be."""
+
+
+class Worker:
+    """Runs jobs under one identity, whose lease somebody else keeps.
+
+    Args:
+        store: the open store of the running loop.
+        host: told which jobs run in children.
+        app: the path by which a child imports the application; `None` is: none can.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: JobStore,
+        info: WorkerInfo,
+        options: WorkerOptions,
+        host: Host,
+        app: str | None,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._options = options
+        self._concurrency = info.concurrency
+        self._host = host
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._endings: list[tuple[Attempt, Ending]] = []
+        self._wake = asyncio.Event()
+        self._told_to_stop = asyncio.Event()
+        self._hungry = True
+        self._empty = False
+        self._started = 0
+        self._stop_at: float | None = None
+        lifetime = options.max_lifetime
+        self._retire_at = None if lifetime is None else time.monotonic() + lifetime
+        self._drained: list[asyncio.Future[bool]] = []
+        self._lease_lost = False
+        self._closed = False
+        self._outage = Outage(logger, f"the worker's exchange with the {store.kind} store")
+        self._exchange = Exchange(store, info, client.settings.lease)
+        self._hints = HintListener(store, info.queues, self._work_may_be_there)
+        self._buffer = ReportBuffer(store)
+        self._resources = LiveResources(in_thread=True)
+        self._threads = Threads()
+        self._children = app and ChildPool(app, options, host, self._buffer)
+        self._executor = Executor(
+            client, self._resources, self._threads, self._children or None, options.cancel_grace
+        )
+
+    # -- from outside --------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Load all resources now: those of isolated tasks in the children, the rest here.
+
+        Raises:
+            ResourceBroken: one could not be loaded; the cause is what its function raised.
+        """
+        try:
+            await self._load()
+        except Exception as error:
+            said = f"a resource could not be loaded: {type(error).__name__}: {error}"
+            raise ResourceBroken(said) from error
+
+    async def _load(self) -> None:
+        here = [task for task in self._client.tasks.values() if task.policy.isolation is None]
+        await self._resources.load(one for task in here for one in task.resources.values())
+        isolated = any(task.policy.isolation for task in self._client.tasks.values())
+        if isolated and self._children:
+            await self._children.load()
+
+    async def run(self) -> Why:
+        """Claim and run jobs until there is a reason to leave.
+
+        Raises:
+            LeaseLost: the lease is over. Whatever still runs must be stopped (`abandon`).
+        """
+        while (why := self._over()) is None:
+            await self._turn()
+        if self._unfinished():
+            await self._hand_back_rest()
+        return why
+
+    def stop(self, grace: float) -> None:
+        """Claim no more, and be gone in `grace` seconds; a shorter grace takes effect."""
+        at = time.monotonic() + grace
+        self._stop_at = at if self._stop_at is None else min(at, self._stop_at)
+        self._told_to_stop.set()
+        self._wake.set()
+
+    def cancel(self, jobs: Iterable[tuple[str, int]]) -> None:
+        """Ask these running jobs (id, token) to stop."""
+        for key in jobs:
+            attempt = self._attempts.get(key)
+            if attempt is not None:
+                attempt.request(Stop.CANCEL)
+
+    def lose_lease(self) -> None:
+        """Whoever keeps the lease found that it is over: `run` raises `LeaseLost`."""
+        self._lease_lost = True
+        self._wake.set()
+
+    async def drain(self) -> bool:
+        """Return when nothing is queued, due or running here; jobs due later are left.
+
+        Returns:
+            false if the worker left before that.
+        """
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        waiter.set_result(False) if self._closed else self._drained.append(waiter)
+        self._work_may_be_there()
+        return await waiter
+
+    def abandon(self) -> None:
+        """Stop whatever runs, without waiting: it runs elsewhere by now."""
+        for attempt in self._unfinished():
+            attempt.request(Stop.HAND_BACK)
+
+    @property
+    def clean(self) -> bool:
+        """Whether no code of any job is left running here."""
+        return not self._attempts
+
+    async def close(self) -> None:
+        """Tear down resources and children, in what is left of the grace."""
+        patience = TEAR_DOWN
+        if self._stop_at is not None:
+            patience = min(TEAR_DOWN, max(LAST_CALL, self._stop_at - time.monotonic()))
+        self._closed = True
+        self._tell_drained(False)
+        await self._hints.close()
+        await self._buffer.close()
+        if self._children:
+            await self._children.close(patience)
+        if self.clean:
+            try:
+                async with asyncio.timeout(patience):
+                    await self._resources.close()
+            except Exception:
+                logger.exception("a resource could not be torn down")
+        self._threads.close()
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def _over(self) -> Why | None:
+        if self._lease_lost:
+            raise LeaseLost("the keeper of the lease found that it is over")
+        idle = not self._busy
+        if self._stop_at is not None and (idle or time.monotonic() >= self._stop_at):
+            return Why.STOPPED
+        if self._retiring and idle:
+            return Why.RECYCLED
+        if self._options.burst and self._empty:
+            return Why.DRAINED
+        return None
+
+    async def _turn(self) -> None:
+        """Exchange endings for deliveries, or else wait until there is something to exchange."""
+        self._wake.clear()
+        if self._endings and self._unfinished():
+            await asyncio.sleep(LINGER)
+        limit = self._appetite()
+        if self._endings or limit or self._exchange.overdue:
+            await self._trade(limit)
+        else:
+            await self._rest()
+
+    async def _trade(self, limit: int) -> None:
+        sent = list(self._endings)
+        try:
+            await self._buffer.flush()
+            held = {attempt.delivery.job_id for attempt in self._unfinished()}
+            held |= {ending.job_id for _, ending in self._endings[len(sent) :]}
+            traded = await self._exchange.trade([ending for _, ending in sent], limit, held)
+        except StoreError as error:
+            await self._pause(self._outage.failed(error))
+            return
+        self._outage.passed()
+        del self._endings[: len(sent)]
+        for (attempt, _), verdict in zip(sent, traded.verdicts, strict=True):
+            self._written(attempt, verdict)
+        for delivery in traded.deliveries:
+            self._start(delivery)
+        if traded.claimed:
+            await self._fed(len(traded.deliveries), limit)
+
+    async def _fed(self, claimed: int, limit: int) -> None:
+        """After a claim: one that was filled may be followed by another at once."""
+        self._hungry = claimed == limit
+        if self._hungry:
+            return
+        if not claimed and self._asked_for_end and not self._busy:
+            await self._look_for_end()
+        else:
+            self._hints.listen()
+
+    async def _look_for_end(self) -> None:
+        """Nothing runs and nothing is queued; unless something is due now, this is the end."""
+        try:
+            moved, _ = await self._store.promote()
+        except StoreError as error:
+            moved = 1
+            await self._pause(self._outage.failed(error))
+        if moved:
+            self._hungry = True
+            return
+        self._empty = True
+        self._tell_drained(True)
+        self._hints.listen()
+
+    def _tell_drained(self, drained: bool) -> None:
+        for waiter in self._drained:
+            if not waiter.done():
+                waiter.set_result(drained)
+        self._drained.clear()
+
+    async def _rest(self) -> None:
+        """Wait until something changes, or the clock brings something."""
+        retire_at = None if self._retiring else self._retire_at
+        moments = [retire_at, self._stop_at, self._exchange.look_again_at]
+        soonest = min((moment for moment in moments if moment is not None), default=None)
+        await _within(None if soonest is None else soonest - time.monotonic(), self._wake)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before a call is made again, but not past the moment to leave."""
+        if self._stop_at is not None:
+            await asyncio.sleep(max(0.0, min(seconds, self._stop_at - time.monotonic())))
+        else:
+            await _within(seconds, self._told_to_stop)
+
+    def _appetite(self) -> int:
+        """How many jobs to claim: free slots, where there may be jobs for them."""
+        if self._stop_at is not None or self._retiring or not (self._hungry or self._endings):
+            return 0
+        free = self._concurrency - len(self._attempts)
+        left = (self._options.max_jobs or free + self._started) - self._started
+        return max(0, min(free, left))
+
+    def _work_may_be_there(self) -> None:
+        self._hungry = True
+        self._wake.set()
+
+    @property
+    def _retiring(self) -> bool:
+        spent = self._options.max_jobs is not None and self._started >= self._options.max_jobs
+        return spent or (self._retire_at is not None and time.monotonic() >= self._retire_at)
+
+    @property
+    def _asked_for_end(self) -> bool:
+        return self._options.burst or bool(self._drained)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._endings or self._unfinished())
+
+    # -- attempts ------------------------------------------------------------------------------
+
+    def _unfinished(self) -> list[Attempt]:
+        """Those without an outcome; code that outlives its outcome only keeps its slot."""
+        return [attempt for attempt in self._attempts.values() if attempt.outcome is None]
+
+    def _start(self, delivery: Delivery) -> None:
+        task = self._client.tasks.get(delivery.task)
+        policy = task.policy if task else TaskPolicy()
+        context = JobContext(delivery, self._buffer)
+        attempt = Attempt(delivery, context, delivery.options.retry or policy.retry, self._conclude)
+        self._attempts[delivery.job_id, delivery.token] = attempt
+        self._started += 1
+        joblog.began(delivery)
+        attempt.running = asyncio.create_task(self._run(attempt))
+
+    async def _run(self, attempt: Attempt) -> None:
+        attempt.conclude(await self._executor.execute(attempt))
+        del self._attempts[attempt.delivery.job_id, attempt.delivery.token]
+        self._wake.set()
+
+    def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
+        delivery = attempt.delivery
+        task = self._client.tasks.get(delivery.task)
+        ttl = delivery.options.result_ttl
+        facts = Settling(
+            job_id=delivery.job_id,
+            queue=delivery.queue,
+            token=delivery.token,
+            attempts=delivery.attempts,
+            deliveries=delivery.deliveries,
+            kills=delivery.kills,
+            retry=attempt.policy,
+            result_ttl=(task.policy if task else TaskPolicy()).result_ttl if ttl is None else ttl,
+        )
+        ending = settle(outcome, facts)
+        self._endings.append((attempt, ending))
+        joblog.ended(attempt, ending)
+        self._wake.set()
+
+    def _written(self, attempt: Attempt, verdict: Verdict) -> None:
+        if attempt.isolated:
+            self._host.child_ended(attempt.delivery.job_id)
+        if verdict is not Verdict.APPLIED:
+            joblog.refused(attempt, verdict)
+
+    async def _hand_back_rest(self) -> None:
+        """The grace is over: stop what can be stopped, and say so. Threads end with the process,
+        and the keeper of the lease hands their jobs back then."""
+        self.abandon()
+        deadline = time.monotonic() + UNWIND
+        while time.monotonic() < deadline and any(not one.in_thread for one in self._unfinished()):
+            self._wake.clear()
+            await _within(deadline - time.monotonic(), self._wake)
+        if self._endings:
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(LAST_CALL):
+                    await self._trade(0)
+
+
+async def _within(seconds: float | None, event: asyncio.Event) -> None:
+    """Wait for the event, at most so long (`None`: without limit)."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
