@@ -43,8 +43,8 @@ async def test_every_way_out_releases_the_key(world: World) -> None:
     world.clock.advance(2)
     assert await world.store.expire() == 1
     worker = await world.worker()
-    await world.running("asked to stop", unique="k", queue=Q, by=worker)
-    await world.store.cancel(["asked to stop"])
+    await world.running("asked-to-stop", unique="k", queue=Q, by=worker)
+    await world.store.cancel(["asked-to-stop"])
     await world.store.hand_back(worker, kill=False)
     assert (await world.submit("last", unique="k", queue=Q))[0].created
 
