@@ -1,0 +1,149 @@
+"""Waiting without asking all the time. Every hint may be lost: it costs time, never a job."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from ferryman.domain.errors import StoreError
+from ferryman.domain.job import Job
+from ferryman.settings import Settings
+from ferryman.stores.valkey import calls
+from ferryman.stores.valkey.connection import Link
+from ferryman.stores.valkey.readers import Readers
+from ferryman.stores.valkey.records import pack_id
+
+BLOCK: Final = 5.0
+"""Seconds that one blocking read lasts at most; then the connection has shown that it lives."""
+
+MARGIN: Final = 5.0
+"""Seconds that a blocking read may be late before its connection is given up."""
+
+POLL: Final = 2.0
+"""Seconds after which someone who waits for a job's end looks for himself."""
+
+CONFIRM: Final = 1.0
+"""Seconds that a subscription may take; without it, polling goes on all the same."""
+
+
+class Channels:
+    """One subscribed connection for all who wait for the end of a job in this process."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._connection: AbstractConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._waiters: dict[bytes, list[asyncio.Event]] = {}
+        self._confirmed: dict[bytes, asyncio.Event] = {}
+        self._opening = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def listening(self, channel: bytes) -> AsyncIterator[asyncio.Event]:
+        """Gives an event that is set once something was said on `channel`, or it went deaf."""
+        heard = asyncio.Event()
+        self._waiters.setdefault(channel, []).append(heard)
+        try:
+            with contextlib.suppress(StoreError, RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(CONFIRM):
+                    await self._subscribe(channel)
+            yield heard
+        finally:
+            await self._leave(channel, heard)
+
+    async def _subscribe(self, channel: bytes) -> None:
+        """Return once the server has confirmed: what is said from then on is heard."""
+        async with self._opening:
+            if self._connection is None:
+                self._connection = await self._link.connection()
+                self._reader = asyncio.create_task(self._read(self._connection))
+            if channel not in self._confirmed:
+                self._confirmed[channel] = asyncio.Event()
+                await self._connection.send_command("SUBSCRIBE", channel, check_health=False)
+        await self._confirmed[channel].wait()
+
+    async def _leave(self, channel: bytes, heard: asyncio.Event) -> None:
+        waiters = self._waiters[channel]
+        waiters.remove(heard)
+        if waiters:
+            return
+        del self._waiters[channel]
+        self._confirmed.pop(channel, None)
+        if self._connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await self._connection.send_command("UNSUBSCRIBE", channel, check_health=False)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        with contextlib.suppress(RedisError, OSError):
+            while True:
+                kind, channel, _ = await connection.read_response()
+                if kind == b"subscribe" and channel in self._confirmed:
+                    self._confirmed[channel].set()
+                elif kind == b"message":
+                    self._tell(channel)
+        await self._drop()
+
+    def _tell(self, channel: bytes) -> None:
+        for heard in self._waiters.get(channel, ()):
+            heard.set()
+
+    async def _drop(self) -> None:
+        """Forget the connection; all who wait look for themselves, and subscribe anew."""
+        connection, self._connection = self._connection, None
+        self._confirmed.clear()
+        for channel in self._waiters:
+            self._tell(channel)
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Stop listening. Closing twice is fine."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        await self._drop()
+
+
+class Hints(Readers):
+    """The waiting verbs."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
+        super().__init__(settings, clock)
+        # Blocked reads have connections of their own: they must not use up those of the others.
+        self._blocking: Final = Link(settings.valkey_url or "", settings.store_timeout)
+        self._channels: Final = Channels(self._link)
+
+    async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
+        """See `JobStore.wait_for_work`."""
+        end = time.monotonic() + timeout
+        keys = [self._keys.wake(queue) for queue in queues]
+        if not keys:
+            await asyncio.sleep(timeout)
+        while (left := end - time.monotonic()) > 0 and keys:
+            block = max(0.01, min(left, BLOCK))  # 0 would be for ever
+            call = calls.command("BLPOP", *keys, block)
+            if await self._blocking.run(call, timeout=block + MARGIN):
+                return
+
+    async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
+        """See `JobStore.wait_for_end`."""
+        end = time.monotonic() + timeout
+        (job,) = await self.get([job_id])
+        while job is not None and not job.state.terminal:
+            channel = self._keys.done(job.queue, pack_id(job_id))
+            async with self._channels.listening(channel) as heard:
+                # Whatever happened before the channel was open is seen here.
+                (job,) = await self.get([job_id])
+                left = end - time.monotonic()
+                if job is None or job.state.terminal or left <= 0:
+                    return job
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), min(left, POLL))
+            (job,) = await self.get([job_id])
+            if time.monotonic() >= end:
+                return job
+        return job

@@ -1,0 +1,87 @@
+-- Where a job goes next, with all that belongs to it.
+-- include: jobs
+-- include: journal
+-- include: ready
+
+-- The record of an ended job outlives its time to live by this: `prune` comes first as a rule and
+-- takes the entries of the indexes along; the server's own expiry is the net below it (ms).
+local NET = 60000
+
+-- Queue a job: at the back, with its wait beginning now, or in front with the wait that it had.
+local function queue_job(job, now, reason, detail, front)
+  local s = job.s
+  change(job, now, STATE.queued, reason, detail)
+  s.worker = ''
+  s.generation = (s.generation + 1) % 256
+  if not front then
+    s.queued = now
+  end
+  save_live(job)
+  watch_expiry(job)
+  push_ready(job.priority, { entry_of(job.id, s.generation) }, front)
+end
+
+local function schedule_job(job, now, due, reason, detail)
+  change(job, now, STATE.scheduled, reason, detail)
+  job.s.worker = ''
+  job.s.due = due
+  save_live(job)
+  watch_expiry(job)
+  redis.call('ZADD', DUE, due, job.id)
+end
+
+-- End a job; `ttl` is in milliseconds, and below 0 it is kept until it is pruned by count or age.
+local function end_job(job, now, state, reason, detail, ttl)
+  change(job, now, state, reason, detail)
+  job.s.finished = now
+  if job.unique ~= '' then
+    redis.call('HDEL', UNIQUE, job.unique)
+  end
+  redis.call('HDEL', JOBS, job.id)
+  redis.call('HDEL', STATE, job.id)
+  local record = struct.pack('>I4', #job.blob) .. job.blob .. write_state(job.s)
+  redis.call('ZADD', ENDED_ .. state, now, job.id)
+  if ttl < 0 then
+    redis.call('SET', END_ .. job.id, record)
+  else
+    redis.call('SET', END_ .. job.id, record, 'PX', ttl + NET)
+    redis.call('ZADD', TTL, now + ttl, job.id)
+  end
+  redis.call('PUBLISH', DONE_ .. job.id, state)
+end
+
+-- Take a job that does not run out of the place where it waits.
+local function withdraw(job)
+  if job.s.state == STATE.scheduled then
+    redis.call('ZREM', DUE, job.id)
+  elseif job.s.state == STATE.waiting then
+    redis.call('ZREM', HELD, job.id)
+  end
+  if job.expires > 0 then
+    redis.call('ZREM', EXPIRY, job.id)
+  end
+end
+
+-- Take a running job from its worker; says whether someone had asked it to stop.
+local function release(job)
+  local s = job.s
+  redis.call('ZREM', RUN_ .. s.worker, job.id)
+  local stop = s.stop == 1
+  if stop then
+    redis.call('HDEL', STOP_ .. s.worker, job.id)
+    s.stop = 0
+  end
+  return stop
+end
+
+-- A running job that someone asked to stop is cancelled where it would run again.
+local function stop_job(job, now)
+  end_job(job, now, STATE.cancelled, REASON.cancelled_by, job.s.detail, -1)
+end
+
+-- A worker holds the queue as long as it runs anything: the reaper looks at holders.
+local function forget_idle(worker)
+  if redis.call('EXISTS', RUN_ .. worker) == 0 then
+    redis.call('SREM', HOLDERS, worker)
+  end
+end

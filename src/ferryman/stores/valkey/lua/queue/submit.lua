@@ -1,0 +1,102 @@
+#!lua
+-- Take jobs into a queue. Without `allow-oom`: at the memory limit the server refuses the whole
+-- call before its first line, and nobody is left with half a job.
+--
+-- KEYS  prefix of the queue
+-- ARGV  1 now, or ''   2 '1': the queue's name is announced   then, for each job:
+--       id, head, unique key, description .. arguments
+--       head: priority, delay (ms), run at (ms; 0: none), expires in + 1 (ms; 0: never), held,
+--             on conflict (0: refuse, 1: return), length of the description
+-- Returns {code} for a queue that was never announced, else for each job a code and an id (of the
+--       holder of the unique key; '' otherwise); fewer than were given if one was refused
+-- Codes unknown_queue, created, present, returned, refused
+-- include: clock
+-- include: specification
+-- include: ready
+
+local now = clock(ARGV[1])
+local ON_CONFLICT = { [0] = CODE.refused, [1] = CODE.returned }
+
+local function present(id)
+  return redis.call('HEXISTS', JOBS, id) == 1 or redis.call('EXISTS', END_ .. id) == 1
+end
+
+local function new_job(id, head, unique, body)
+  local priority, delay, run_at, expires, held, on_conflict, size =
+    struct.unpack('>i2I6I6I6BBI3', head)
+  local due = math.max(now + delay, run_at)
+  local initial = STATE.queued
+  if held == 1 then
+    initial = STATE.waiting
+  elseif due > now then
+    initial = STATE.scheduled
+  end
+  return {
+    id = id, initial = initial, created = now, priority = priority, size = size, due = due,
+    expires = expires > 0 and now + expires - 1 or 0, unique = unique, body = body,
+    on_conflict = ON_CONFLICT[on_conflict],
+  }
+end
+
+-- All arguments are read before the first write, for what a script wrote stays written.
+local function read_jobs()
+  local jobs = {}
+  for at = 3, #ARGV, 4 do
+    jobs[#jobs + 1] = new_job(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  end
+  return jobs
+end
+
+-- Entries are collected, so that a batch is pushed in one call; the lists are then in its order.
+local function place(job, ready)
+  if job.initial == STATE.waiting then
+    redis.call('ZADD', HELD, now, job.id)
+  elseif job.initial == STATE.scheduled then
+    redis.call('ZADD', DUE, job.due, job.id)
+  else
+    local entries = ready[job.priority] or {}
+    ready[job.priority] = entries
+    entries[#entries + 1] = entry_of(job.id, 0)
+  end
+end
+
+local function take_in(job, ready)
+  if present(job.id) then
+    return CODE.present, ''
+  end
+  if job.unique ~= '' and redis.call('HSETNX', UNIQUE, job.unique, job.id) == 0 then
+    return job.on_conflict, redis.call('HGET', UNIQUE, job.unique)
+  end
+  redis.call('HSET', JOBS, job.id, write_specification(job, job.body))
+  watch_expiry(job)
+  place(job, ready)
+  return CODE.created, ''
+end
+
+local function take_all(jobs)
+  local reply, ready = {}, {}
+  for _, job in ipairs(jobs) do
+    local code, holder = take_in(job, ready)
+    reply[#reply + 1] = code
+    reply[#reply + 1] = holder
+    if code == CODE.refused then
+      break
+    end
+  end
+  return reply, ready
+end
+
+local jobs = read_jobs()
+if ARGV[2] == '1' then
+  redis.call('HSET', META, 'known', '1')
+elseif not redis.call('HGET', META, 'known') then
+  return { CODE.unknown_queue }
+end
+local reply, ready = take_all(jobs)
+for priority, entries in pairs(ready) do
+  push_ready(priority, entries, false)
+end
+if next(ready) then
+  wake()
+end
+return reply

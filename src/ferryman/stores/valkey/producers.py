@@ -1,0 +1,122 @@
+"""Taking jobs in, and what people do to them afterwards."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from ferryman.domain.errors import ConfigError, JobExists, StoreError
+from ferryman.domain.job import NewJob, Submitted
+from ferryman.stores.base import Verdict
+from ferryman.stores.valkey import calls
+from ferryman.stores.valkey.base import Grounds, bounded
+from ferryman.stores.valkey.calls import Taken
+
+
+class Producers(Grounds):
+    """`submit` and the other verbs of those who have jobs done."""
+
+    async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
+        """See `JobStore.submit`. One script call a queue, in one round trip where order is free."""
+        if transaction is not None:
+            _no_transactions()
+        # Only a refusal asks for an order among queues: nothing after it is taken in.
+        if any(job.unique and job.on_conflict == "refuse" for job in jobs):
+            return await self._submit_in_order(jobs)
+        return await self._submit_by_queue(jobs)
+
+    def submit_in(self, transaction: Any, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """There are no transactions to join here.
+
+        Raises:
+            ConfigError: always.
+        """
+        _no_transactions()
+
+    async def _submit_in_order(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """Runs of one queue go one after another."""
+        submitted: list[Submitted] = []
+        for _, run in itertools.groupby(jobs, key=lambda job: job.queue):
+            for part in _parts(list(run)):
+                submitted += await self._submit_parts([part])
+        return submitted
+
+    async def _submit_by_queue(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        by_queue: dict[str, list[NewJob]] = {}
+        for job in jobs:
+            by_queue.setdefault(job.queue, []).append(job)
+        parts = [part for group in by_queue.values() for part in _parts(group)]
+        given: dict[str, list[Submitted]] = {queue: [] for queue in by_queue}
+        for submitted in await self._submit_parts(parts):
+            given[submitted.queue].append(submitted)
+        in_order = {queue: iter(submitted) for queue, submitted in given.items()}
+        return [next(in_order[job.queue]) for job in jobs]
+
+    async def _submit_parts(self, parts: Sequence[Sequence[NewJob]]) -> list[Submitted]:
+        """Submit lists of jobs of one queue each."""
+        taken = await self._take(parts, announced=False)
+        new = [part for part, one in zip(parts, taken, strict=True) if one is None]
+        if new:
+            for queue in {part[0].queue for part in new}:
+                await self._announce(queue)
+            late = iter(await self._take(new, announced=True))
+            taken = [next(late) if one is None else one for one in taken]
+        return [
+            one
+            for part, part_taken in zip(parts, taken, strict=True)
+            for one in _accepted(part, part_taken)
+        ]
+
+    async def _take(
+        self, parts: Sequence[Sequence[NewJob]], *, announced: bool
+    ) -> list[Taken | None]:
+        now = self._now()
+        submits = [
+            calls.submit(self._target(part[0].queue), now, part, announced=announced)
+            for part in parts
+        ]
+        return await self._link.run_all(submits, repeat=True)
+
+    async def admit(self, ids: Sequence[str]) -> list[Verdict]:
+        """See `JobStore.admit`."""
+        now = self._now()
+        return await self._judge(ids, lambda target, part: calls.admit(target, now, part))
+
+    async def cancel(self, ids: Sequence[str], *, by: str = "") -> list[Verdict]:
+        """See `JobStore.cancel`."""
+        now = self._now()
+        return await self._judge(ids, lambda target, part: calls.cancel(target, now, by, part))
+
+    async def retry(
+        self, ids: Sequence[str], *, args: bytes | None = None, by: str = ""
+    ) -> list[Verdict]:
+        """See `JobStore.retry`."""
+        now = self._now()
+        return await self._judge(ids, lambda target, part: calls.retry(target, now, by, args, part))
+
+    async def discard(self, ids: Sequence[str]) -> list[Verdict]:
+        """See `JobStore.discard`."""
+        return await self._judge(ids, calls.discard)
+
+
+def _no_transactions() -> NoReturn:
+    raise ConfigError(
+        "jobs in Valkey cannot join a transaction of a database: submit after the commit, or keep "
+        "the jobs in the database (FERRYMAN_DATABASE_URL)"
+    )
+
+
+def _parts(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    return bounded(jobs, lambda job: len(job.args))
+
+
+def _accepted(part: Sequence[NewJob], taken: Taken | None) -> list[Submitted]:
+    if taken is None:
+        raise StoreError(f"the queue {part[0].queue} was announced and is not known: try again")
+    if taken.refused_by is not None:
+        refused = part[len(taken.submitted)]
+        raise JobExists(
+            f"the unique key {refused.unique!r} of the queue {refused.queue} is held by the live "
+            f"job {taken.refused_by}",
+            taken.refused_by,
+        )
+    return taken.submitted

@@ -1,0 +1,342 @@
+"""How jobs are laid out as bytes: what the scripts store, and what comes back from them.
+
+The numbers in front are for the scripts (`lua/include/specification.lua` and `state.lua` read the
+same layout); descriptions, arguments, results and failures are opaque to them. Ids that are UUIDs
+take 16 bytes instead of 36: byte 8 of a UUID is never ASCII, so no id in plain text is like one.
+"""
+
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ferryman.domain.ids import check_name
+from ferryman.domain.job import Delivery, Job, JobOptions, NewJob, Progress
+from ferryman.domain.outcomes import Ending, Failure
+from ferryman.domain.states import JobState, Reason
+from ferryman.stores.valkey.codes import REASON_OF, REASONS, STATE_OF, STATES
+
+DETAIL_LIMIT: Final = 1000
+"""Characters of a detail that are kept: each event carries its own."""
+
+_INITIAL: Final = (JobState.QUEUED, JobState.SCHEDULED, JobState.WAITING)
+_EXTENDED: Final = 4
+_NO_OPTIONS: Final = JobOptions()
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+class Description(msgspec.Struct, frozen=True, array_like=True):
+    """What of a new job is only carried along."""
+
+    task: str
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    options: JobOptions = JobOptions()
+
+
+_describe: Final = msgspec.msgpack.Encoder().encode
+_read_description: Final = msgspec.msgpack.Decoder(Description).decode
+_read_failure: Final = msgspec.msgpack.Decoder(Failure).decode
+_read_progress: Final = msgspec.msgpack.Decoder(Progress).decode
+
+
+# -- ids ---------------------------------------------------------------------------------------
+
+
+def pack_id(job_id: str) -> bytes:
+    """A job's or worker's id as it is stored. Text that is no legal id is like no stored one."""
+    if len(job_id) == 36 and job_id[19] in "89ab":
+        try:
+            packed = bytes.fromhex(job_id.replace("-", ""))
+        except ValueError:
+            return job_id.encode("ascii", "backslashreplace")
+        if is_uuid(packed) and unpack_id(packed) == job_id:
+            return packed
+    return job_id.encode("ascii", "backslashreplace")
+
+
+def pack_new_id(job_id: str) -> bytes:
+    """The id of a job to be stored.
+
+    Raises:
+        InvalidName: an id outside of the allowed pattern, which could not be read back.
+    """
+    packed = pack_id(job_id)
+    if not is_uuid(packed):
+        check_name(job_id, "job id")
+    return packed
+
+
+def is_uuid(packed: bytes) -> bool:
+    """Whether a packed id is a UUID, and not text."""
+    return len(packed) == 16 and packed[8] >= 0x80
+
+
+def unpack_id(packed: bytes) -> str:
+    """The id behind `pack_id`."""
+    if is_uuid(packed):
+        text = packed.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return packed.decode()
+
+
+# -- small values ------------------------------------------------------------------------------
+
+
+def milliseconds(seconds: float) -> int:
+    """Seconds as the whole milliseconds that the scripts count in."""
+    return max(0, round(seconds * 1000))
+
+
+def moment(value: int) -> datetime:
+    """A moment from epoch milliseconds, exactly."""
+    return _EPOCH + timedelta(milliseconds=value)
+
+
+def _moment_or_none(value: int) -> datetime | None:
+    return moment(value) if value else None
+
+
+def optional(value: bytes | None) -> bytes:
+    """Bytes that may be missing: nothing at all, or a mark and then the bytes."""
+    return b"" if value is None else b"+" + value
+
+
+def read_optional(stored: bytes) -> bytes | None:
+    """What `optional` wrote."""
+    return stored[1:] if stored else None
+
+
+def pack_detail(detail: str) -> bytes:
+    """A detail, cut to what is kept of it."""
+    return detail[:DETAIL_LIMIT].encode()
+
+
+def pack_failure(failure: Failure | None) -> bytes:
+    """An error as it is stored."""
+    return _describe(failure) if failure else b""
+
+
+def pack_progress(progress: Progress | None) -> bytes:
+    """A progress as it is stored."""
+    return _describe(progress) if progress else b""
+
+
+# -- requests ----------------------------------------------------------------------------------
+
+
+def pack_new(job: NewJob) -> tuple[bytes, bytes, bytes, bytes]:
+    """A new job as `submit` takes it: id, head, unique key, description and arguments.
+
+    Raises:
+        InvalidName: an id outside of the allowed pattern.
+    """
+    description = _pack_description(job)
+    expires = 0 if job.expires_in is None else milliseconds(job.expires_in) + 1
+    head = b"".join(
+        (
+            job.priority.to_bytes(2, "big", signed=True),
+            milliseconds(job.delay).to_bytes(6, "big"),
+            max(0, job.run_at or 0).to_bytes(6, "big"),
+            expires.to_bytes(6, "big"),
+            bytes((job.held, job.on_conflict == "return")),
+            len(description).to_bytes(3, "big"),
+        )
+    )
+    unique = (job.unique or "").encode()
+    return pack_new_id(job.id), head, unique, description + job.args
+
+
+def _pack_description(job: NewJob) -> bytes:
+    if job.user is None and not job.tags and job.options == _NO_OPTIONS:
+        return _describe((job.task,))  # most jobs have no more, and need not pay for it
+    return _describe(Description(job.task, job.user, job.tags, job.options))
+
+
+_ENDING_HEAD: Final = struct.Struct(">QBBQBBQ")
+_TOKEN_LIMIT: Final = 2**48 - 1
+
+
+def pack_ending(ending: Ending) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """An ending as `finish` takes it: id, head, detail, result, failure."""
+    head = _ENDING_HEAD.pack(
+        min(max(0, ending.token), _TOKEN_LIMIT),
+        STATES[ending.state],
+        REASONS[ending.reason],
+        milliseconds(ending.delay),
+        ending.charge,
+        ending.kill,
+        0 if ending.ttl is None else milliseconds(ending.ttl) + 1,
+    )
+    detail = pack_detail(ending.detail)
+    result = optional(ending.result)
+    return pack_id(ending.job_id), head, detail, result, pack_failure(ending.failure)
+
+
+# -- records -----------------------------------------------------------------------------------
+
+
+class Specification(NamedTuple):
+    """What a job was submitted with; moments in milliseconds, 0 is: none."""
+
+    initial: JobState
+    created: int
+    priority: int
+    due: int
+    expires: int
+    unique: str | None
+    description: Description
+    args: bytes
+
+
+def read_specification(blob: bytes) -> Specification:
+    """What `submit` wrote."""
+    created, priority = (
+        int.from_bytes(blob[1:7], "big"),
+        int.from_bytes(blob[7:9], "big", signed=True),
+    )
+    size = int.from_bytes(blob[9:12], "big")
+    due, expires, unique, at = created, 0, None, 12
+    if blob[0] & _EXTENDED:
+        due, expires = int.from_bytes(blob[12:18], "big"), int.from_bytes(blob[18:24], "big")
+        at = 26 + int.from_bytes(blob[24:26], "big")
+        unique = blob[26:at].decode() or None
+    description = _read_description(blob[at : at + size])
+    args = blob[at + size :]
+    initial = _INITIAL[blob[0] % _EXTENDED]
+    return Specification(initial, created, priority, due, expires, unique, description, args)
+
+
+class State(NamedTuple):
+    """What changes about a job; moments in milliseconds, 0 is: none."""
+
+    state: JobState
+    reason: Reason
+    stop: bool
+    token: int
+    deliveries: int
+    attempts: int
+    kills: int
+    due: int
+    queued: int
+    started: int
+    finished: int
+    changes: int
+    worker: bytes
+    detail: bytes
+    failure: bytes
+    result: bytes
+    progress: bytes
+    checkpoint: bytes
+    journal: bytes
+
+
+# Version, state, reason, generation, stop, two of the latest ending; then token, deliveries,
+# attempts, kills; four moments; the number of changes. `struct` knows no 3 and 6 byte numbers.
+_STATE_NUMBERS: Final = (1, 1, 1, 1, 1, 1, 1, 6, 3, 3, 1, 6, 6, 6, 6, 3)
+_STATE_LENGTHS: Final = (1, 2, 3, 3, 2, 4, 3)
+
+
+def _take_numbers(blob: bytes, at: int, sizes: tuple[int, ...]) -> tuple[list[int], int]:
+    numbers = []
+    for size in sizes:
+        numbers.append(int.from_bytes(blob[at : at + size], "big"))
+        at += size
+    return numbers, at
+
+
+def _take_bytes(blob: bytes, at: int, sizes: tuple[int, ...]) -> tuple[list[bytes], int]:
+    """Byte strings with their lengths in front, which take `sizes` bytes."""
+    values = []
+    for size in sizes:
+        start = at + size
+        at = start + int.from_bytes(blob[at:start], "big")
+        values.append(blob[start:at])
+    return values, at
+
+
+def read_state(blob: bytes) -> State:
+    """What the scripts wrote as a job's state."""
+    numbers, at = _take_numbers(blob, 0, _STATE_NUMBERS)
+    _, state, reason, _, stop, _, _, *rest = numbers
+    values, _ = _take_bytes(blob, at, _STATE_LENGTHS)
+    return State._make([STATE_OF[state], REASON_OF[reason], bool(stop), *rest, *values])
+
+
+def _fresh_state(spec: Specification) -> State:
+    """The state of a job that has not changed since its submit."""
+    counters = (spec.created, 0, 0, 0, spec.due, spec.created, 0, 0, 0)
+    return State._make([spec.initial, Reason.SUBMITTED, False, *counters, *([b""] * 7)])
+
+
+class Record(NamedTuple):
+    """A job as it is stored."""
+
+    specification: Specification
+    state: State
+
+
+def read_record(specification: bytes, state: bytes, ended: bytes) -> Record | None:
+    """A job's record from what `read` and `list` answer for it; `None` if there is no such job."""
+    if ended:
+        size = int.from_bytes(ended[:4], "big")
+        specification, state = ended[4 : 4 + size], ended[4 + size :]
+    if not specification:
+        return None
+    spec = read_specification(specification)
+    return Record(spec, read_state(state) if state else _fresh_state(spec))
+
+
+def read_job(job_id: str, queue: str, record: Record) -> Job:
+    """The record as readers get it."""
+    spec, state = record
+    about = spec.description
+    return Job(
+        id=job_id,
+        task=about.task,
+        queue=queue,
+        priority=spec.priority,
+        state=state.state,
+        reason=state.reason,
+        detail=state.detail.decode(),
+        args=spec.args,
+        created_at=moment(spec.created),
+        due_at=moment(state.due),
+        expires_at=_moment_or_none(spec.expires),
+        started_at=_moment_or_none(state.started),
+        finished_at=_moment_or_none(state.finished),
+        token=state.token if state.deliveries else 0,
+        deliveries=state.deliveries,
+        attempts=state.attempts,
+        kills=state.kills,
+        worker=unpack_id(state.worker) if state.worker else None,
+        unique=spec.unique,
+        user=about.user,
+        tags=about.tags,
+        options=about.options,
+        cancel_requested=state.stop,
+        progress=_read_progress(state.progress) if state.progress else None,
+        result=read_optional(state.result),
+        failure=_read_failure(state.failure) if state.failure else None,
+    )
+
+
+def read_delivery(queue: str, values: list[Any]) -> Delivery:
+    """A job as `claim` hands it out."""
+    packed_id, token, deliveries, attempts, kills, checkpoint, blob = values
+    spec = read_specification(blob)
+    about = spec.description
+    return Delivery(
+        job_id=unpack_id(packed_id),
+        task=about.task,
+        queue=queue,
+        token=token,
+        args=spec.args,
+        options=about.options,
+        attempts=attempts,
+        deliveries=deliveries,
+        kills=kills,
+        checkpoint=read_optional(checkpoint),
+        user=about.user,
+    )

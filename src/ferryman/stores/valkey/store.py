@@ -1,0 +1,49 @@
+"""The Valkey store, put together from its parts."""
+
+from datetime import datetime
+
+from ferryman.stores.base import Finding
+from ferryman.stores.valkey import calls, doctor
+from ferryman.stores.valkey.deliveries import Deliveries
+from ferryman.stores.valkey.hints import Hints
+from ferryman.stores.valkey.producers import Producers
+from ferryman.stores.valkey.records import moment
+from ferryman.stores.valkey.upkeep import Upkeep
+
+
+class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
+    """A `JobStore` on a Valkey or Redis server: records, queues, leases and results in one.
+
+    Args:
+        settings: `valkey_url`, `namespace` and `store_timeout` are used.
+        clock: epoch milliseconds, instead of the server's clock.
+
+    Raises:
+        ConfigError: no URL, or one that cannot be used.
+    """
+
+    @property
+    def kind(self) -> str:
+        """`"valkey"`, whichever of the two the server is."""
+        return "valkey"
+
+    async def open(self) -> None:
+        """See `JobStore.open`."""
+        doctor.refuse_unsafe(await doctor.examine(self._link))
+
+    async def close(self) -> None:
+        """See `JobStore.close`."""
+        await self._channels.close()
+        await self._blocking.close()
+        await self._link.close()
+
+    async def check(self) -> list[Finding]:
+        """See `JobStore.check`."""
+        return doctor.findings(await doctor.examine(self._link), self._settings.valkey_url or "")
+
+    async def now(self) -> datetime:
+        """See `JobStore.now`."""
+        if self._clock is not None:
+            return moment(self._clock())
+        seconds, micros = await self._link.run(calls.command("TIME"), repeat=True)
+        return moment(int(seconds) * 1000 + int(micros) // 1000)
