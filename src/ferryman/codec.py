@@ -177,7 +177,10 @@ class Signature:
             InvalidArguments: they do not fit the annotations, or cannot be stored.
         """
         self._bind(args, kwargs)
-        data = encode_args(args, kwargs)
+        try:
+            data = encode_args(args, kwargs)
+        except InvalidArguments as error:
+            raise type(error)(f"{self._name}: {error}") from error
         self.decode(data)
         return data
 

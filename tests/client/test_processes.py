@@ -54,7 +54,7 @@ def _run(script: str, settings: Settings, folder: Path) -> subprocess.CompletedP
         "PYTHONWARNINGS": "error",
     }
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-c", script],
+        [sys.executable, "-c", script],
         env=environment,
         cwd=folder,
         capture_output=True,
