@@ -1,0 +1,1 @@
+"""The SQL store: SQLite and PostgreSQL. The only package that imports SQLAlchemy and Alembic."""

@@ -1,0 +1,211 @@
+"""Deliveries: leases, and the claims of those who hold one."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ferryman.domain.job import Delivery, WorkerInfo
+from ferryman.domain.states import JobState, Reason
+from ferryman.stores.base import ClaimRequest, Renewal
+from ferryman.stores.sql.dialect import AnyRow, Dialect, later
+from ferryman.stores.sql.moves import Moves, Values
+from ferryman.stores.sql.records import encode, milliseconds, to_delivery
+from ferryman.stores.sql.tables import constant, jobs, one_of, queues, workers
+
+_CLAIMED = (
+    *("id", "task", "queue", "token", "args", "options", "attempts", "deliveries", "kills"),
+    *("checkpoint", "user_key", "priority", "position", "state", "reason", "detail", "worker"),
+)
+
+
+def claimable(dialect: Dialect, queue: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a job may be claimed from `queue`; the same for a claim and for who waits for it."""
+    paused = exists().where(queues.c.name == queue, queues.c.paused)
+    in_time = or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > dialect.now)
+    return (jobs.c.queue == queue) & one_of(JobState.QUEUED) & in_time & ~paused
+
+
+class Deliveries:
+    """Leases and claims. `claim` is one statement on PostgreSQL, and one a queue on SQLite."""
+
+    def __init__(self, dialect: Dialect, moves: Moves) -> None:
+        self._dialect = dialect
+        self._moves = moves
+        self._in_order = (jobs.c.priority.desc(), jobs.c.position)
+        self._claims: dict[int, Select[Any]] = {}
+        self._me = workers.c.id == bindparam("by_worker", type_=Text)
+        self._held = select(workers.c.id).where(self._me, workers.c.lease_until > dialect.now)
+
+    # -- leases ----------------------------------------------------------------------------
+
+    def register(self, connection: Connection, worker: WorkerInfo, lease: float) -> None:
+        """Give a worker its lease; a repeat extends it while it holds."""
+        until = self._dialect.now + milliseconds(lease)
+        values = {
+            "id": worker.id,
+            "info": encode(worker),
+            "started_at": self._dialect.now,
+            "lease_until": until,
+        }
+        insert = postgresql.insert if self._dialect.postgresql else sqlite.insert
+        connection.execute(
+            insert(workers)
+            .values(values)
+            .on_conflict_do_update(
+                index_elements=[workers.c.id],
+                set_={"lease_until": until},
+                where=workers.c.lease_until > self._dialect.now,
+            )
+        )
+
+    @cached_property
+    def _extend(self) -> Any:
+        until = self._dialect.now + bindparam("lease", type_=Integer)
+        return (
+            update(workers)
+            .where(self._me, workers.c.lease_until > self._dialect.now)
+            .values(lease_until=later(workers.c.lease_until, until))
+            .returning(workers.c.id)
+        )
+
+    @cached_property
+    def _asked_to_stop(self) -> Select[Any]:
+        mine = jobs.c.worker == bindparam("by_worker", type_=Text)
+        asked = one_of(JobState.RUNNING) & jobs.c.cancel_by.is_not(None)
+        return select(jobs.c.id, jobs.c.token).where(mine, asked).order_by(jobs.c.id)
+
+    def renew(self, connection: Connection, worker: WorkerInfo, lease: float) -> Renewal:
+        """Extend a lease that holds, and never bring back another."""
+        mine = {"by_worker": worker.id}
+        extended = connection.execute(self._extend, mine | {"lease": milliseconds(lease)})
+        if extended.first() is None:
+            return Renewal(live=False)
+        asked = connection.execute(self._asked_to_stop, mine)
+        return Renewal(live=True, cancels=tuple((row.id, row.token) for row in asked))
+
+    def unregister(self, connection: Connection, worker: WorkerInfo) -> None:
+        """Forget a worker."""
+        connection.execute(delete(workers).where(workers.c.id == worker.id))
+
+    # -- claims ----------------------------------------------------------------------------
+
+    def claim(self, connection: Connection, request: ClaimRequest) -> list[Delivery] | None:
+        """Up to `limit` jobs in the order of the request; `None` if there is no lease."""
+        take = self._take_at_once if self._dialect.postgresql else self._take_by_queue
+        rows = take(connection, request)
+        if rows is None:
+            return None
+        order = request.queues.index
+        rows.sort(key=lambda row: (order(row.queue), -row.priority, row.position))
+        return [to_delivery(row) for row in rows]
+
+    @cached_property
+    def _claim_values(self) -> Values:
+        return {
+            "state": constant(JobState.RUNNING),
+            "reason": literal_column(f"'{Reason.CLAIMED.value}'", Text),
+            "detail": literal_column("''", Text),
+            "worker": bindparam("by_worker", type_=Text),
+            "token": jobs.c.token + literal_column("1", Integer),
+            "deliveries": jobs.c.deliveries + literal_column("1", Integer),
+            "started_at": self._dialect.now,
+            "cancel_by": None,
+        }
+
+    # PostgreSQL: one statement
+
+    def _take_at_once(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
+        names = tuple(dict.fromkeys(request.queues)) or ("",)
+        statement = self._claims.get(len(names))
+        if statement is None:
+            statement = self._claims[len(names)] = self._claiming(len(names))
+        parameters = {f"queue_{number}": name for number, name in enumerate(names)}
+        parameters |= {"by_worker": request.worker}
+        rows = connection.execute(statement, parameters | {"limit": request.limit}).all()
+        if not rows[0].live:
+            return None
+        return [row for row in rows if row.id is not None]
+
+    def _claiming(self, number: int) -> Select[Any]:
+        """The claim from a number of queues: holder, a pick a queue, the move, its events."""
+        holder = self._held.cte("holder")
+        picks: list[CTE] = []
+        for index in range(number):
+            picks.append(self._pick(index, holder, picks))
+        picked = union_all(*(select(pick.c.id) for pick in picks)).scalar_subquery()
+        moved = (
+            update(jobs)
+            # An array is looked up by its members' keys, however many the planner expects.
+            .where(jobs.c.id == func.any(func.array(picked)))
+            .values(self._claim_values)
+            .returning(*(jobs.c[name] for name in _CLAIMED))
+            .cte("moved")
+        )
+        told = self._moves.told_in(moved, JobState.QUEUED).cte("told")
+        lease = select(exists(select(holder.c.id)).label("live")).cte("lease")
+        wanted = [moved.c[name] for name in _CLAIMED]
+        return (
+            select(lease.c.live, *wanted).select_from(lease.outerjoin(moved, true())).add_cte(told)
+        )
+
+    def _pick(self, index: int, holder: CTE, before: Sequence[CTE]) -> CTE:
+        limit: ColumnElement[int] = bindparam("limit", type_=Integer)
+        for pick in before:
+            limit = limit - select(func.count()).select_from(pick).scalar_subquery()
+        queue = bindparam(f"queue_{index}", type_=Text)
+        return (
+            select(jobs.c.id)
+            .where(claimable(self._dialect, queue), exists(select(holder.c.id)))
+            .order_by(*self._in_order)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=jobs)
+            .cte(f"pick_{index}")
+        )
+
+    # SQLite: the transaction holds the one lock of the file
+
+    @cached_property
+    def _take(self) -> Any:
+        queue = bindparam("of_queue", type_=Text)
+        limit: ColumnElement[int] = bindparam("limit", type_=Integer)
+        best = select(jobs.c.id).where(claimable(self._dialect, queue))
+        best = best.order_by(*self._in_order).limit(limit)
+        return (
+            update(jobs)
+            .where(jobs.c.id.in_(best))
+            .values(self._claim_values)
+            .returning(*(jobs.c[name] for name in _CLAIMED))
+        )
+
+    def _take_by_queue(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
+        if connection.execute(self._held, {"by_worker": request.worker}).first() is None:
+            return None
+        rows: list[AnyRow] = []
+        for queue in request.queues:
+            left = request.limit - len(rows)
+            if left > 0:
+                wanted = {"by_worker": request.worker, "of_queue": queue, "limit": left}
+                rows += connection.execute(self._take, wanted).all()
+        if rows:
+            self._moves.tell(connection, [row.id for row in rows], JobState.QUEUED)
+        return rows

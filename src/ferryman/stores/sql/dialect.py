@@ -1,0 +1,150 @@
+"""What the two databases say differently, so that few other modules ask which one it is.
+
+`Dialect` gives expressions: the present moment, a list of ids, the next place in a queue. `Rows`
+are many rows for one statement: an array a column on PostgreSQL, a repeated statement on SQLite.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Row,
+    String,
+    Text,
+    TypeDecorator,
+    any_,
+    bindparam,
+    case,
+    column,
+    func,
+    select,
+    table,
+)
+from sqlalchemy import Dialect as DriverDialect
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+Kind = Literal["sqlite", "postgresql"]
+Clock = Callable[[], int]
+Parameters = dict[str, Any] | list[dict[str, Any]]
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
+
+class StoreNow(ColumnElement[int]):
+    """The store's clock in epoch milliseconds; it stands still within one statement."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(StoreNow, "postgresql")
+def _postgresql_now(element: StoreNow, compiler: SQLCompiler, **options: Any) -> str:
+    # Of the statement, not of the transaction: a caller's transaction may have begun long ago.
+    return "CAST(extract(epoch FROM statement_timestamp()) * 1000 AS bigint)"
+
+
+@compiles(StoreNow, "sqlite")
+def _sqlite_now(element: StoreNow, compiler: SQLCompiler, **options: Any) -> str:
+    return "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+
+
+class Texts(TypeDecorator[Sequence[str]]):
+    """A list of texts as one bound value."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: DriverDialect) -> TypeEngine[Any]:
+        """The type that the driver is told."""
+        kind: TypeEngine[Any] = ARRAY(Text()) if dialect.name == "postgresql" else Text()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: DriverDialect) -> Any:
+        """The value that the driver is given."""
+        texts = list(value or ())
+        return texts if dialect.name == "postgresql" else json.dumps(texts)
+
+
+class Dialect:
+    """The expressions of one database.
+
+    Args:
+        kind: which database.
+        clock: epoch milliseconds, instead of the database's own clock.
+    """
+
+    def __init__(self, kind: Kind, clock: Clock | None = None) -> None:
+        self.kind: Kind = kind
+        self.postgresql = kind == "postgresql"
+        self.now: ColumnElement[int] = (
+            StoreNow() if clock is None else bindparam("now", callable_=clock, type_=BigInteger)
+        )
+
+    def among(self, texts: ColumnElement[str], name: str = "ids") -> ColumnElement[bool]:
+        """Whether a column's text is in the list that is bound as `name`."""
+        bound = bindparam(name, type_=Texts)
+        if self.postgresql:
+            return texts == any_(bound)
+        return texts.in_(select(func.json_each(bound).table_valued("value").c.value))
+
+    @cached_property
+    def next_place(self) -> ColumnElement[int]:
+        """A place behind all that is queued: about the number of the next event.
+
+        A job that becomes queued adds an event in the same transaction, so whatever is queued
+        later gets a higher place. It is one value a statement: an ordinal is added to it.
+        """
+        if self.postgresql:
+            number = func.nextval("ferryman_events_seq_seq", type_=BigInteger)
+            return select(number).scalar_subquery()
+        numbers = table("sqlite_sequence", column("name", String), column("seq", BigInteger))
+        last = select(numbers.c.seq).where(numbers.c.name == "ferryman_events")
+        return func.coalesce(last.scalar_subquery(), 0, type_=BigInteger) + 1
+
+
+def later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    """The later of two moments; `other` may be NULL."""
+    return case((other > one, other), else_=one)
+
+
+class Rows:
+    """Rows of named columns for one statement, each numbered by its `ordinal` from 0.
+
+    Attributes:
+        c: the expression of each column.
+        table: what to select the rows from, on PostgreSQL; elsewhere the statement is executed
+            once a row.
+    """
+
+    def __init__(self, dialect: Dialect, **columns: TypeEngine[Any]) -> None:
+        self._names = tuple(columns)
+        binds = {name: f"given_{name}" for name in (*columns, "ordinal")}
+        kinds = columns | {"ordinal": BigInteger()}
+        self.table: FromClause | None = None
+        self.c: Mapping[str, ColumnElement[Any]]
+        if dialect.postgresql:
+            arrays = [bindparam(binds[name], type_=ARRAY(kind)) for name, kind in kinds.items()]
+            given = func.unnest(*arrays).table_valued(
+                *(column(name, kind) for name, kind in kinds.items())
+            )
+            self.table = given.render_derived(name="given")
+            self.c = dict(self.table.c.items())
+        else:
+            self.c = {name: bindparam(binds[name], type_=kind) for name, kind in kinds.items()}
+
+    def parameters(self, rows: Sequence[Mapping[str, Any]]) -> Parameters:
+        """What to execute a statement with that uses `c`."""
+        if self.table is not None:
+            arrays = {f"given_{name}": [row[name] for row in rows] for name in self._names}
+            return arrays | {"given_ordinal": list(range(len(rows)))}
+        return [
+            {f"given_{name}": row[name] for name in self._names} | {"given_ordinal": ordinal}
+            for ordinal, row in enumerate(rows)
+        ]

@@ -1,0 +1,206 @@
+"""Endings: what the holder of a token writes about its delivery, last of all how it ended."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    Text,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from ferryman.domain.outcomes import Ending
+from ferryman.domain.states import JobState, Reason
+from ferryman.stores.base import ProgressUpdate, Verdict
+from ferryman.stores.sql.dialect import Dialect, Rows
+from ferryman.stores.sql.moves import Moves, Values
+from ferryman.stores.sql.records import clean, encode, milliseconds
+from ferryman.stores.sql.tables import constant, events, jobs, one_of
+
+Holding = tuple[str, int]
+"""A job's id, and the token under which somebody holds it."""
+
+_IN_PLACE = (Reason.HANDED_BACK, Reason.LEASE_LOST)
+"""With these reasons a job goes back to its old place; with any other it queues up behind."""
+
+
+def _row(ending: Ending) -> dict[str, Any]:
+    return {
+        "id": ending.job_id,
+        "token": ending.token,
+        "state": ending.state.value,
+        "reason": ending.reason.value,
+        "detail": clean(ending.detail),
+        "delay": milliseconds(ending.delay),
+        "in_place": int(ending.state is not JobState.QUEUED or ending.reason in _IN_PLACE),
+        "charge": ending.charge,
+        "kill": ending.kill,
+        "result": ending.result,
+        "failure": None if ending.failure is None else encode(ending.failure),
+        "ttl": None if ending.ttl is None else milliseconds(ending.ttl),
+    }
+
+
+class Endings:
+    """Endings and reports: each write takes effect only while the job runs under its token."""
+
+    def __init__(self, dialect: Dialect, moves: Moves) -> None:
+        self._dialect = dialect
+        self._moves = moves
+        self._ends = Rows(
+            dialect,
+            id=Text(),
+            token=BigInteger(),
+            state=Text(),
+            reason=Text(),
+            detail=Text(),
+            delay=BigInteger(),
+            in_place=Integer(),
+            charge=Integer(),
+            kill=Integer(),
+            result=LargeBinary(),
+            failure=LargeBinary(),
+            ttl=BigInteger(),
+        )
+        self._reports = Rows(
+            dialect, id=Text(), token=BigInteger(), progress=LargeBinary(), checkpoint=LargeBinary()
+        )
+        self._finish = self._update(self._ends, self._ended(self._ends.c), tells=True)
+        self._report = self._update(self._reports, self._reported(self._reports.c), tells=False)
+        among = dialect.among(jobs.c.id)
+        running = one_of(JobState.RUNNING)
+        self._held = select(jobs.c.id, jobs.c.token).where(among, running)
+        self._existing = select(jobs.c.id).where(among)
+        told = (events.c.job_id, events.c.token, events.c.target, events.c.reason)
+        self._told = select(*told).where(dialect.among(events.c.job_id), events.c.by_holder)
+
+    def _update(self, rows: Rows, values: Values, *, tells: bool) -> Any:
+        given = rows.c
+        held = and_(jobs.c.id == given["id"], jobs.c.token == given["token"])
+        statement = update(jobs).where(held, one_of(JobState.RUNNING)).values(values)
+        if not self._dialect.postgresql:
+            return statement
+        seen = ("id", "token", "state", "reason", "detail", "worker")
+        moved = statement.returning(*(jobs.c[name] for name in seen)).cte("moved")
+        result = select(moved.c.id, moved.c.token)
+        if not tells:
+            return result
+        told = self._moves.told_in(moved, JobState.RUNNING, by_holder=True)
+        return result.add_cte(told.cte("told"))
+
+    def _ended(self, given: Mapping[str, ColumnElement[Any]]) -> Values:
+        now = self._dialect.now
+        again = given["state"].in_([constant(JobState.QUEUED), constant(JobState.SCHEDULED)])
+        # Someone asked it to stop while it ran, so it does not run again.
+        stops = and_(jobs.c.cancel_by.is_not(None), again)
+        over = or_(stops, ~again)
+        cancelled_by = literal_column(f"'{Reason.CANCELLED_BY.value}'", Text)
+        behind = self._dialect.next_place + given["ordinal"]
+        return {
+            "state": case((stops, constant(JobState.CANCELLED)), else_=given["state"]),
+            "reason": case((stops, cancelled_by), else_=given["reason"]),
+            "detail": case((stops, jobs.c.cancel_by), else_=given["detail"]),
+            "due_at": case((over, jobs.c.due_at), else_=now + given["delay"]),
+            "position": case((given["in_place"] == 1, jobs.c.position), else_=behind),
+            "attempts": jobs.c.attempts + given["charge"],
+            "kills": jobs.c.kills + given["kill"],
+            "result": given["result"],
+            "failure": func.coalesce(given["failure"], jobs.c.failure),
+            "finished_at": case((over, now)),
+            "delete_at": case((over, now + given["ttl"])),
+        }
+
+    def _reported(self, given: Mapping[str, ColumnElement[Any]]) -> Values:
+        names = ("progress", "checkpoint")
+        return {name: func.coalesce(given[name], jobs.c[name]) for name in names}
+
+    # -- operations ------------------------------------------------------------------------
+
+    def finish(self, connection: Connection, endings: Sequence[Ending]) -> list[Verdict]:
+        """End deliveries; says in their order what became of each ending."""
+        firsts: dict[Holding, Ending] = {}
+        for ending in endings:
+            firsts.setdefault((ending.job_id, ending.token), ending)
+        rows = [_row(ending) for ending in firsts.values()]
+        applied = self._apply(connection, self._finish, self._ends, rows)
+        if applied and not self._dialect.postgresql:
+            ids = [job_id for job_id, _ in applied]
+            self._moves.tell(connection, ids, JobState.RUNNING, by_holder=True)
+        done = {id(firsts[holding]) for holding in applied}
+        others = [ending for ending in endings if id(ending) not in done]
+        repeated = iter(self._repeated(connection, others))
+        return [Verdict.APPLIED if id(one) in done else next(repeated) for one in endings]
+
+    def progress(self, connection: Connection, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
+        """Record reports; of several about one job, what each says last counts."""
+        reports: dict[Holding, dict[str, Any]] = {}
+        for one in updates:
+            report = {"id": one.job_id, "token": one.token, "progress": None, "checkpoint": None}
+            report = reports.setdefault((one.job_id, one.token), report)
+            if one.progress is not None:
+                report["progress"] = encode(one.progress)
+            if one.checkpoint is not None:
+                report["checkpoint"] = one.checkpoint
+        applied = self._apply(connection, self._report, self._reports, list(reports.values()))
+        others = {job_id for job_id, token in reports if (job_id, token) not in applied}
+        existing = self._which_exist(connection, others)
+        return [
+            Verdict.APPLIED
+            if (one.job_id, one.token) in applied
+            else (Verdict.STALE if one.job_id in existing else Verdict.MISSING)
+            for one in updates
+        ]
+
+    def _apply(
+        self, connection: Connection, statement: Any, rows: Rows, batch: list[dict[str, Any]]
+    ) -> set[Holding]:
+        """Execute `statement` for what runs under its token; says for which jobs it did."""
+        batch.sort(key=lambda row: row["id"])  # one order, so that two calls cannot deadlock
+        if batch and self._dialect.postgresql:
+            result = connection.execute(statement, rows.parameters(batch))
+            return {(row.id, row.token) for row in result}
+        ids = {"ids": [row["id"] for row in batch]}
+        held = {(row.id, row.token) for row in connection.execute(self._held, ids)}
+        batch = [row for row in batch if (row["id"], row["token"]) in held]
+        if batch:
+            connection.execute(statement, rows.parameters(batch))
+        return {(row["id"], row["token"]) for row in batch}
+
+    def _repeated(self, connection: Connection, endings: Sequence[Ending]) -> list[Verdict]:
+        """Verdicts on endings that found no job running under their token."""
+        ids = {ending.job_id for ending in endings}
+        existing = self._which_exist(connection, ids)
+        told = defaultdict(list)
+        for row in connection.execute(self._told, {"ids": list(ids)}) if existing else ():
+            told[row.job_id, row.token].append((row.target, row.reason))
+        return [
+            _verdict(ending, told[ending.job_id, ending.token])
+            if ending.job_id in existing
+            else Verdict.MISSING
+            for ending in endings
+        ]
+
+    def _which_exist(self, connection: Connection, ids: Iterable[str]) -> set[str]:
+        wanted = list(ids)
+        if not wanted:
+            return set()
+        return {row.id for row in connection.execute(self._existing, {"ids": wanted})}
+
+
+def _verdict(ending: Ending, told: Iterable[tuple[str, str]]) -> Verdict:
+    """Whether one of the events of its delivery's holder is what `ending` would have written."""
+    wanted = {(ending.state, ending.reason)}
+    if not ending.state.terminal:
+        wanted.add((JobState.CANCELLED, Reason.CANCELLED_BY))
+    return Verdict.APPLIED if wanted & set(told) else Verdict.STALE

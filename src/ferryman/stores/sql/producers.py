@@ -1,0 +1,208 @@
+"""Taking jobs in, in a transaction of the store's own or in the caller's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Integer,
+    LargeBinary,
+    Text,
+    case,
+    delete,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ferryman.domain.errors import JobExists, StoreError
+from ferryman.domain.job import NewJob, Submitted
+from ferryman.domain.states import JobState, Reason
+from ferryman.stores.sql.dialect import Dialect, Rows, later
+from ferryman.stores.sql.moves import Moves
+from ferryman.stores.sql.records import clean, milliseconds, packed_options, packed_tags
+from ferryman.stores.sql.tables import LIVE, constant, events, jobs, one_of
+
+_ROUNDS: Final = 10
+"""How often a key's holder may vanish between being met and being looked up."""
+
+_Key = tuple[str, str | None]
+
+
+class Intake(msgspec.Struct, frozen=True):
+    """What a submit led to: an answer for each job up to the one that was refused, if any."""
+
+    submitted: list[Submitted]
+    refused: JobExists | None = None
+
+
+def _row(job: NewJob) -> dict[str, Any]:
+    expires_in = job.expires_in
+    return {
+        "id": job.id,
+        "task": job.task,
+        "queue": job.queue,
+        "priority": job.priority,
+        "delay": milliseconds(job.delay),
+        "run_at": job.run_at,
+        "expires_in": None if expires_in is None else milliseconds(expires_in),
+        "unique_key": job.unique,
+        "user_key": job.user and clean(job.user),
+        "tags": packed_tags(job.tags),
+        "options": packed_options(job.options),
+        "args": job.args,
+        "held": job.held,
+    }
+
+
+class Producers:
+    """Submits. Nothing here commits, and no conflict breaks the transaction that it runs in."""
+
+    def __init__(self, dialect: Dialect, moves: Moves) -> None:
+        self._dialect = dialect
+        self._moves = moves
+        self._rows = Rows(
+            dialect,
+            id=Text(),
+            task=Text(),
+            queue=Text(),
+            priority=Integer(),
+            delay=BigInteger(),
+            run_at=BigInteger(),
+            expires_in=BigInteger(),
+            unique_key=Text(),
+            user_key=Text(),
+            tags=Text(),
+            options=LargeBinary(),
+            args=LargeBinary(),
+            held=Boolean(),
+        )
+        self._insert = self._insertion()
+        id_given = dialect.among(jobs.c.id)
+        self._known = select(jobs.c.id, jobs.c.queue).where(id_given)
+        # What this very transaction put in has a place behind every event that there is.
+        self._new = self._known.where(jobs.c.position >= dialect.next_place)
+        self._holders = select(jobs.c.id, jobs.c.queue, jobs.c.unique_key).where(
+            dialect.among(jobs.c.unique_key, "keys"),
+            dialect.among(jobs.c.queue, "queues"),
+            one_of(*LIVE),
+        )
+        self._undo = [
+            delete(table).where(dialect.among(column))
+            for table, column in ((events, events.c.job_id), (jobs, jobs.c.id))
+        ]
+
+    def _values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        now = self._dialect.now
+        due = later(now + given["delay"], given["run_at"])
+        state = case(
+            (given["held"], constant(JobState.WAITING)),
+            (due > now, constant(JobState.SCHEDULED)),
+            else_=constant(JobState.QUEUED),
+        )
+        zero = literal_column("0", Integer)
+        same = ("id", "task", "queue", "priority", "unique_key", "user_key", "tags", "options")
+        return {name: given[name] for name in (*same, "args")} | {
+            "state": state,
+            "reason": literal_column(f"'{Reason.SUBMITTED.value}'", Text),
+            "detail": literal_column("''", Text),
+            "position": self._dialect.next_place + given["ordinal"],
+            # A token only ever grows, also when an id is used again after its job was deleted.
+            "token": now,
+            "created_at": now,
+            "due_at": due,
+            "expires_at": now + given["expires_in"],
+            "deliveries": zero,
+            "attempts": zero,
+            "kills": zero,
+        }
+
+    def _insertion(self) -> Any:
+        values = self._values(self._rows.c)
+        if self._rows.table is None:
+            return sqlite.insert(jobs).values(values).on_conflict_do_nothing()
+        rows = select(*values.values()).select_from(self._rows.table)
+        told = ("id", "state", "reason", "detail", "token", "worker")
+        created = (
+            postgresql.insert(jobs)
+            .from_select(list(values), rows.order_by(self._rows.c["ordinal"]))
+            .on_conflict_do_nothing()
+            .returning(*(jobs.c[name] for name in told))
+            .cte("created")
+        )
+        events_of_created = self._moves.told_in(created, None).cte("told")
+        return select(created.c.id).add_cte(events_of_created)
+
+    def submit(
+        self, connection: Connection, batch: Sequence[NewJob], *, whole: bool = False
+    ) -> Intake:
+        """Take a batch in, up to the first job that is refused; all or nothing if `whole`."""
+        created = self._take_in(connection, batch)
+        if len(created) == len(batch):
+            return Intake([Submitted(job.id, job.queue, True) for job in batch])
+        intake = self._intake(connection, batch, created)
+        if intake.refused is not None:
+            kept = 0 if whole else len(intake.submitted)
+            self._take_back(connection, {job.id for job in batch[kept:]} & created)
+        return intake
+
+    def _intake(self, connection: Connection, batch: Sequence[NewJob], created: set[str]) -> Intake:
+        """What became of each job; `created` grows by those whose key came free meanwhile."""
+        known, holders = self._met(connection, batch, created)
+        fresh = set(created)
+        submitted: list[Submitted] = []
+        for job in batch:
+            holder = holders.get((job.queue, job.unique))
+            if job.id in known:
+                submitted.append(Submitted(job.id, known[job.id], job.id in fresh))
+                fresh.discard(job.id)
+            elif holder is not None and job.on_conflict == "return":
+                submitted.append(Submitted(holder, job.queue, False))
+            else:
+                text = f"job {holder} holds the unique key {job.unique!r} in queue {job.queue}"
+                return Intake(submitted, JobExists(text, holder or ""))
+        return Intake(submitted)
+
+    def _met(
+        self, connection: Connection, batch: Sequence[NewJob], created: set[str]
+    ) -> tuple[dict[str, str], dict[_Key, str]]:
+        """The queues of the batch's ids that exist, and the holders of the other jobs' keys."""
+        ids = [job.id for job in batch]
+        for _ in range(_ROUNDS):
+            known = {row.id: row.queue for row in connection.execute(self._known, {"ids": ids})}
+            refused = [job for job in batch if job.id not in known]
+            holders = self._held(connection, refused)
+            missed = [job for job in refused if (job.queue, job.unique) not in holders]
+            if not missed:
+                return known, holders
+            created |= self._take_in(connection, missed)
+        raise StoreError("a unique key changed hands too often; submit again")
+
+    def _held(self, connection: Connection, refused: Iterable[NewJob]) -> dict[_Key, str]:
+        keys = {job.unique for job in refused if job.unique is not None}
+        if not keys:
+            return {}
+        queues = {job.queue for job in refused}
+        rows = connection.execute(self._holders, {"keys": list(keys), "queues": list(queues)})
+        return {(row.queue, row.unique_key): row.id for row in rows}
+
+    def _take_in(self, connection: Connection, batch: Sequence[NewJob]) -> set[str]:
+        """Insert what meets no conflict, with its events; returns the ids of what is new."""
+        parameters = self._rows.parameters([_row(job) for job in batch])
+        result = connection.execute(self._insert, parameters)
+        if self._dialect.postgresql:
+            return {row.id for row in result}
+        ids = [job.id for job in batch]
+        if result.rowcount != len(ids):
+            ids = [row.id for row in connection.execute(self._new, {"ids": ids})]
+        if ids:
+            self._moves.tell(connection, ids, None)
+        return set(ids)
+
+    def _take_back(self, connection: Connection, ids: set[str]) -> None:
+        """Delete what this transaction inserted, which nobody else has seen."""
+        for statement in self._undo if ids else ():
+            connection.execute(statement, {"ids": list(ids)})

@@ -1,0 +1,202 @@
+"""Readers: jobs by id and by page, events, workers, queues and their figures."""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    tuple_,
+)
+
+from ferryman.domain.errors import ConfigError
+from ferryman.domain.ids import NAME_PATTERN
+from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
+from ferryman.domain.states import JobState
+from ferryman.stores.base import JobFilter, Page
+from ferryman.stores.sql.deliveries import claimable
+from ferryman.stores.sql.dialect import Dialect
+from ferryman.stores.sql.hints import Topics
+from ferryman.stores.sql.records import moment, since_epoch, to_event, to_job, to_worker
+from ferryman.stores.sql.tables import LIVE, constant, events, jobs, one_of, queues, workers
+
+SCAN_LIMIT: Final = 10_000
+"""Jobs that one page looks at; when fewer match than were asked for, the page is partial."""
+
+_CURSOR: Final = re.compile(rf"([0-9]{{1,15}})\.({NAME_PATTERN.pattern})")
+
+
+def _newest_first(rows: Select[Any]) -> Select[Any]:
+    return rows.order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
+
+
+def _before(cursor: str | None) -> list[ColumnElement[bool]]:
+    if cursor is None:
+        return []
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise ConfigError(f"{cursor!r} is not a cursor of this store: pass on what a page gave")
+    edge = tuple_(literal(int(match[1]), BigInteger), literal(match[2], Text))
+    return [tuple_(jobs.c.created_at, jobs.c.id) < edge]
+
+
+def _indexed(where: JobFilter) -> list[ColumnElement[bool]]:
+    """The conditions that an index answers in the order of a page."""
+    conditions: list[ColumnElement[bool]] = []
+    if where.user is not None:
+        conditions.append(jobs.c.user_key == where.user)
+    elif where.state is not None:
+        conditions.append(one_of(where.state))
+    if where.since is not None:
+        conditions.append(jobs.c.created_at >= since_epoch(where.since))
+    if where.until is not None:
+        conditions.append(jobs.c.created_at < since_epoch(where.until))
+    return conditions
+
+
+def _filtered(where: JobFilter, job: Any) -> list[ColumnElement[bool]]:
+    """The conditions that each job is asked for in turn."""
+    conditions: list[ColumnElement[bool]] = []
+    if where.user is not None and where.state is not None:
+        conditions.append(job.state == constant(where.state))
+    if where.task is not None:
+        conditions.append(job.task == where.task)
+    if where.queue is not None:
+        conditions.append(job.queue == where.queue)
+    if where.tag is not None:
+        # Every database has replace, with one meaning; LIKE ignores case on SQLite.
+        conditions.append(func.replace(job.tags, f",{where.tag},", "") != job.tags)
+    return conditions
+
+
+class Readers:
+    """Reads, none of which locks or changes anything."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._by_id = select(jobs).where(dialect.among(jobs.c.id))
+        of_job = events.c.job_id == bindparam("job_id", type_=Text)
+        self._events = select(events).where(of_job).order_by(events.c.seq)
+
+    def now(self, connection: Connection) -> int:
+        """The store's clock."""
+        return int(connection.execute(select(self._dialect.now.label("now"))).one().now)
+
+    def get(self, connection: Connection, ids: Sequence[str]) -> list[Job | None]:
+        """Jobs by their ids."""
+        rows = connection.execute(self._by_id, {"ids": list(set(ids))})
+        found = {row.id: to_job(row) for row in rows}
+        return [found.get(job_id) for job_id in ids]
+
+    # -- pages -----------------------------------------------------------------------------
+
+    def page(
+        self, connection: Connection, where: JobFilter, limit: int, cursor: str | None
+    ) -> Page:
+        """A page, made from at most `SCAN_LIMIT` rows that lie together in an index."""
+        seen = select(jobs.c.id, jobs.c.created_at, jobs.c.state, jobs.c.task, jobs.c.queue)
+        seen = seen.add_columns(jobs.c.tags).where(*_indexed(where), *_before(cursor))
+        window = _newest_first(seen).limit(SCAN_LIMIT).subquery("seen")
+        matching = select(window.c.id).where(*_filtered(where, window.c))
+        matching = matching.order_by(window.c.created_at.desc(), window.c.id.desc())
+        ids = [row.id for row in connection.execute(matching.limit(limit + 1))]
+        found = self.get(connection, ids[:limit])
+        page = tuple(job for job in found if job is not None)
+        if len(ids) > limit:
+            return Page(jobs=page, cursor=_cursor(since_epoch(page[-1].created_at), page[-1].id))
+        edge = _newest_first(seen).offset(SCAN_LIMIT - 1).limit(1)
+        last = connection.execute(edge).first()
+        if last is None:
+            return Page(jobs=page)
+        return Page(jobs=page, cursor=_cursor(last.created_at, last.id), partial=True)
+
+    def count(self, connection: Connection, where: JobFilter) -> int:
+        """How many jobs match."""
+        matching = select(func.count().label("number")).select_from(jobs)
+        matching = matching.where(*_indexed(where), *_filtered(where, jobs.c))
+        return int(connection.execute(matching).one().number)
+
+    # -- events, workers, queues -------------------------------------------------------------
+
+    def events(self, connection: Connection, job_id: str) -> list[JobEvent]:
+        """What happened to a job."""
+        return [to_event(row) for row in connection.execute(self._events, {"job_id": job_id})]
+
+    def workers(self, connection: Connection) -> list[WorkerStatus]:
+        """The workers that are known, by name."""
+        live = cast(workers.c.lease_until > self._dialect.now, Boolean).label("live")
+        running = select(func.count()).where(jobs.c.worker == workers.c.id)
+        running = running.where(one_of(JobState.RUNNING))
+        rows = connection.execute(select(workers, live, running.scalar_subquery().label("running")))
+        statuses = [
+            WorkerStatus(
+                info=to_worker(row.info),
+                started_at=moment(row.started_at),
+                lease_until=moment(row.lease_until),
+                live=row.live,
+                running=row.running,
+            )
+            for row in rows
+        ]
+        return sorted(statuses, key=lambda status: (status.info.name, status.info.id))
+
+    def queues(self, connection: Connection) -> list[QueueInfo]:
+        """Every queue that is known or holds a job, with its figures."""
+        now = self.now(connection)
+        figures: dict[str, dict[str, Any]] = {}
+        for row in connection.execute(select(queues)):
+            figures[row.name] = {"paused": row.paused}
+        for row in connection.execute(self._figures):
+            queue = figures.setdefault(row.queue, {})
+            queue[row.state] = row.number
+            if row.state == JobState.QUEUED:
+                queue["oldest_age"] = max(0, now - row.oldest) / 1000
+        return [QueueInfo(name=name, **figures[name]) for name in sorted(figures)]
+
+    @cached_property
+    def _figures(self) -> Select[Any]:
+        number, oldest = func.count().label("number"), func.min(jobs.c.due_at).label("oldest")
+        rows = select(jobs.c.queue, jobs.c.state, number, oldest)
+        return rows.group_by(jobs.c.queue, jobs.c.state)
+
+    # -- for those who wait ------------------------------------------------------------------
+
+    def look(self, connection: Connection, wanted: Topics) -> Topics:
+        """Those of the queues from which a claim would get a job, and of the jobs that ended."""
+        with_work = {
+            queue
+            for queue in wanted.queues
+            if connection.execute(self._any_work, {"of_queue": queue}).first() is not None
+        }
+        return Topics(frozenset(with_work), self._ended(connection, wanted.jobs))
+
+    @cached_property
+    def _any_work(self) -> Select[Any]:
+        queue = bindparam("of_queue", type_=Text)
+        return select(jobs.c.id).where(claimable(self._dialect, queue)).limit(1)
+
+    def _ended(self, connection: Connection, ids: frozenset[str]) -> frozenset[str]:
+        """Those of the jobs that have ended, or are not there any more."""
+        if not ids:
+            return ids
+        rows = connection.execute(self._live, {"ids": list(ids)})
+        return ids - {row.id for row in rows}
+
+    @cached_property
+    def _live(self) -> Select[Any]:
+        return select(jobs.c.id).where(self._dialect.among(jobs.c.id), one_of(*LIVE))
+
+
+def _cursor(created_at: int, job_id: str) -> str:
+    return f"{created_at}.{job_id}"

@@ -1,0 +1,409 @@
+"""The SQL store: the protocol on SQLite or PostgreSQL.
+
+Every operation is a synchronous function of a SQLAlchemy connection, and is written once. Here it
+is run: in a transaction of the store's own, or in the one that the caller passes.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ferryman.domain.errors import LeaseLost
+from ferryman.domain.job import (
+    Delivery,
+    Job,
+    JobEvent,
+    NewJob,
+    QueueInfo,
+    Submitted,
+    WorkerInfo,
+    WorkerStatus,
+)
+from ferryman.domain.outcomes import Ending
+from ferryman.domain.states import JobState
+from ferryman.settings import Settings
+from ferryman.stores import Clock, embedded_database_url
+from ferryman.stores.base import (
+    ClaimRequest,
+    Finding,
+    JobFilter,
+    Page,
+    ProgressUpdate,
+    Renewal,
+    Verdict,
+)
+from ferryman.stores.sql import doctor
+from ferryman.stores.sql.deliveries import Deliveries
+from ferryman.stores.sql.dialect import Dialect
+from ferryman.stores.sql.endings import Endings
+from ferryman.stores.sql.engine import Engines, kind_of, parse_url
+from ferryman.stores.sql.faults import translated
+from ferryman.stores.sql.hints import Hints, Signal, Topics, Wake
+from ferryman.stores.sql.moves import Moves
+from ferryman.stores.sql.producers import Intake, Producers
+from ferryman.stores.sql.readers import Readers
+from ferryman.stores.sql.records import moment
+from ferryman.stores.sql.returns import Returned, Returns
+from ferryman.stores.sql.signals import PostgresqlSignal, SqliteSignal
+from ferryman.stores.sql.steering import Steering
+from ferryman.stores.sql.tables import REVISION
+from ferryman.stores.sql.transactions import join, join_async, when_committed
+from ferryman.stores.sql.upkeep import Upkeep
+
+_PURGED_AT_ONCE = 1000
+
+
+class SqlStore:
+    """Jobs in SQLite (one host) or PostgreSQL.
+
+    Args:
+        settings: `database_url` says where; without one it is the embedded SQLite file.
+        clock: epoch milliseconds, instead of the database's clock.
+
+    Raises:
+        ConfigError: the URL names no database that is supported, or its driver is not installed.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._embedded = settings.database_url is None
+        self._database_url = settings.database_url or embedded_database_url()
+        self._url = parse_url(self._database_url)
+        self._dialect = Dialect(kind_of(self._url), clock)
+        moves = Moves(self._dialect)
+        self._producers = Producers(self._dialect, moves)
+        self._deliveries = Deliveries(self._dialect, moves)
+        self._endings = Endings(self._dialect, moves)
+        self._returns = Returns(self._dialect, moves)
+        self._steering = Steering(self._dialect, moves)
+        self._upkeep = Upkeep(self._dialect, moves, self._steering)
+        self._readers = Readers(self._dialect)
+        self._engines = Engines(self._url, settings.store_timeout)
+        self._hints = Hints(self._look, self._signal)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def kind(self) -> str:
+        """`"sqlite"` or `"postgresql"`."""
+        return self._dialect.kind
+
+    # -- life ------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """See `JobStore.open`. A new SQLite file, and the embedded one, get their tables here."""
+        self._loop = asyncio.get_running_loop()
+        if self._embedded:
+            Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        if self.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
+            await self.migrate()
+        await self._engines.read.run(doctor.require_sound)
+
+    def _makes_its_tables(self, connection: Connection) -> bool:
+        return doctor.is_empty(connection) or (
+            self._embedded and (doctor.schema_version(connection) or "") < REVISION
+        )
+
+    async def close(self) -> None:
+        """See `JobStore.close`."""
+        await self._hints.close()
+        await self._engines.close()
+        self._loop = None
+
+    async def migrate(self) -> None:
+        """Bring the tables up to date, or make them; needs no open store.
+
+        Raises:
+            StoreUnavailable, StoreError: the database cannot be reached, or refuses.
+        """
+        with translated(self._url):
+            await asyncio.to_thread(_upgrade, self._database_url)
+
+    async def schema_version(self) -> str | None:
+        """The migration that the tables stand at; `None` is: there are no tables yet."""
+        return await self._engines.read.run(doctor.schema_version)
+
+    async def check(self) -> list[Finding]:
+        """See `JobStore.check`."""
+        return await self._engines.read.run(doctor.findings)
+
+    async def now(self) -> datetime:
+        """See `JobStore.now`."""
+        return moment(await self._engines.read.run_repeatable(self._readers.now))
+
+    # -- producers -------------------------------------------------------------------------
+
+    async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
+        """See `JobStore.submit`."""
+        if not jobs:
+            return []
+        if transaction is not None:
+            intake = await self._submit_in_async(transaction, jobs)
+        else:
+            # A job that is refused takes back those behind it, before anyone may see them.
+            several = len(jobs) > 1 and any(job.unique is not None for job in jobs)
+            runner = self._engines.write if several else self._engines.alone
+            intake = await runner.run_repeatable(self._producers.submit, jobs)
+            self._hints.announce(queues=_queues_of(intake, jobs))
+        return _answer(intake)
+
+    async def _submit_in_async(self, transaction: Any, jobs: Sequence[NewJob]) -> Intake:
+        with translated(self._url):
+            intake = await join_async(transaction, self._dialect.kind, self._joining(jobs))
+        when_committed(transaction, _queues_of(intake, jobs), self._announce_from_anywhere)
+        return intake
+
+    def submit_in(self, transaction: Any, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """See `JobStore.submit_in`."""
+        if not jobs:
+            return []
+        with translated(self._url):
+            intake = join(transaction, self._dialect.kind, self._joining(jobs))
+        when_committed(transaction, _queues_of(intake, jobs), self._announce_from_anywhere)
+        return _answer(intake)
+
+    def _joining(self, jobs: Sequence[NewJob]) -> Callable[[Connection], Intake]:
+        return lambda connection: self._producers.submit(connection, jobs, whole=True)
+
+    def _announce_from_anywhere(self, queues: Iterable[str]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed just now
+                self._loop.call_soon_threadsafe(self._hints.announce, queues)
+
+    async def admit(self, ids: Sequence[str]) -> list[Verdict]:
+        """See `JobStore.admit`."""
+        verdicts, queues = await self._engines.write.run(self._steering.admit, ids)
+        self._hints.announce(queues)
+        return verdicts
+
+    async def cancel(self, ids: Sequence[str], *, by: str = "") -> list[Verdict]:
+        """See `JobStore.cancel`."""
+        verdicts = await self._engines.write.run(self._steering.cancel, ids, by)
+        self._hints.announce(jobs=ids)
+        return verdicts
+
+    async def retry(
+        self, ids: Sequence[str], *, args: bytes | None = None, by: str = ""
+    ) -> list[Verdict]:
+        """See `JobStore.retry`."""
+        verdicts, queues = await self._engines.write.run(self._steering.retry, ids, args, by)
+        self._hints.announce(queues)
+        return verdicts
+
+    async def discard(self, ids: Sequence[str]) -> list[Verdict]:
+        """See `JobStore.discard`."""
+        verdicts = await self._engines.write.run(self._steering.discard, ids)
+        self._hints.announce(jobs=ids)
+        return verdicts
+
+    # -- workers ---------------------------------------------------------------------------
+
+    async def register(self, worker: WorkerInfo, lease: float) -> None:
+        """See `JobStore.register`."""
+        await self._engines.beat.run_repeatable(self._deliveries.register, worker, lease)
+
+    async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
+        """See `JobStore.renew`."""
+        return await self._engines.beat.run_repeatable(self._deliveries.renew, worker, lease)
+
+    async def unregister(self, worker: WorkerInfo) -> None:
+        """See `JobStore.unregister`."""
+        await self._engines.beat.run_repeatable(self._deliveries.unregister, worker)
+
+    async def claim(self, request: ClaimRequest) -> list[Delivery]:
+        """See `JobStore.claim`."""
+        # Not repeated after a lost reply: the worker has to know that it may hold jobs by it.
+        return _leased(await self._engines.alone.run(self._deliveries.claim, request), request)
+
+    async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
+        """See `JobStore.finish`."""
+        if not endings:
+            return []
+        verdicts = await self._engines.alone.run_repeatable(self._endings.finish, endings)
+        self._announce_endings(endings)
+        return verdicts
+
+    async def finish_and_claim(
+        self, endings: Sequence[Ending], request: ClaimRequest
+    ) -> tuple[list[Verdict], list[Delivery]]:
+        """See `JobStore.finish_and_claim`."""
+        work = self._finish_and_claim
+        verdicts, deliveries = await self._engines.alone.run(work, endings, request)
+        self._announce_endings(endings)
+        return verdicts, _leased(deliveries, request)
+
+    def _finish_and_claim(
+        self, connection: Connection, endings: Sequence[Ending], request: ClaimRequest
+    ) -> tuple[list[Verdict], list[Delivery] | None]:
+        verdicts = self._endings.finish(connection, endings) if endings else []
+        return verdicts, self._deliveries.claim(connection, request)
+
+    def _announce_endings(self, endings: Sequence[Ending]) -> None:
+        # A job that was asked to stop may have ended where its ending says otherwise.
+        queues = {ending.queue for ending in endings if ending.state is JobState.QUEUED}
+        self._hints.announce(queues, {ending.job_id for ending in endings})
+
+    async def hand_back(
+        self,
+        worker: WorkerInfo,
+        *,
+        kill: bool,
+        spare: Collection[str] = (),
+        keep: Collection[str] = (),
+    ) -> list[tuple[str, JobState]]:
+        """See `JobStore.hand_back`."""
+        work = self._returns.hand_back
+        returned = await self._engines.write.run(work, worker, kill=kill, spare=spare, keep=keep)
+        return self._announced(returned)
+
+    def _announced(self, returned: Returned) -> list[tuple[str, JobState]]:
+        queues = {queue for _, state, queue in returned if state is JobState.QUEUED}
+        self._hints.announce(queues, {job_id for job_id, state, _ in returned if state.terminal})
+        return [(job_id, state) for job_id, state, _ in returned]
+
+    async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
+        """See `JobStore.progress`."""
+        if not updates:
+            return []
+        return await self._engines.alone.run_repeatable(self._endings.progress, updates)
+
+    # -- upkeep ----------------------------------------------------------------------------
+
+    async def reap(self, limit: int = 1000) -> list[tuple[str, JobState]]:
+        """See `JobStore.reap`."""
+        if not await self._engines.read.run_repeatable(self._returns.any_to_reap):
+            return []
+        return self._announced(await self._engines.write.run(self._returns.reap, limit))
+
+    async def promote(self, limit: int = 1000) -> tuple[int, float | None]:
+        """See `JobStore.promote`."""
+        left = await self._engines.read.run_repeatable(self._upkeep.next_due)
+        if left is None or left > 0:
+            return 0, left
+        promoted = await self._engines.write.run(self._upkeep.promote, limit)
+        self._hints.announce({queue for _, queue in promoted})
+        return len(promoted), await self._engines.read.run_repeatable(self._upkeep.next_due)
+
+    async def expire(self, limit: int = 1000) -> int:
+        """See `JobStore.expire`."""
+        if not await self._engines.read.run_repeatable(self._upkeep.any_late):
+            return 0
+        expired = await self._engines.write.run(self._upkeep.expire, limit)
+        self._hints.announce(jobs=expired)
+        return len(expired)
+
+    async def prune(
+        self,
+        *,
+        dead_letter_ttl: float | None = None,
+        max_history: int | None = None,
+        limit: int = 1000,
+    ) -> int:
+        """See `JobStore.prune`."""
+        work = self._upkeep.prune
+        return await self._engines.write.run(work, dead_letter_ttl, max_history, limit)
+
+    # -- readers ---------------------------------------------------------------------------
+
+    async def get(self, ids: Sequence[str]) -> list[Job | None]:
+        """See `JobStore.get`."""
+        if not ids:
+            return []
+        return await self._engines.read.run_repeatable(self._readers.get, ids)
+
+    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+        """See `JobStore.page`."""
+        return await self._engines.read.run_repeatable(self._readers.page, where, limit, cursor)
+
+    async def count(self, where: JobFilter) -> int:
+        """See `JobStore.count`."""
+        return await self._engines.read.run_repeatable(self._readers.count, where)
+
+    async def events(self, job_id: str) -> list[JobEvent]:
+        """See `JobStore.events`."""
+        return await self._engines.read.run_repeatable(self._readers.events, job_id)
+
+    async def workers(self) -> list[WorkerStatus]:
+        """See `JobStore.workers`."""
+        return await self._engines.read.run_repeatable(self._readers.workers)
+
+    async def queues(self) -> list[QueueInfo]:
+        """See `JobStore.queues`."""
+        return await self._engines.read.run_repeatable(self._readers.queues)
+
+    # -- queues ----------------------------------------------------------------------------
+
+    async def pause(self, queue: str) -> None:
+        """See `JobStore.pause`."""
+        await self._engines.write.run_repeatable(self._steering.pause, queue, paused=True)
+
+    async def resume(self, queue: str) -> None:
+        """See `JobStore.resume`."""
+        await self._engines.write.run_repeatable(self._steering.pause, queue, paused=False)
+        self._hints.announce([queue])
+
+    async def purge(self, queue: str) -> int:
+        """See `JobStore.purge`."""
+        purged = 0
+        while ids := await self._engines.write.run(self._steering.purge, queue, _PURGED_AT_ONCE):
+            self._hints.announce(jobs=ids)
+            purged += len(ids)
+        return purged
+
+    # -- hints -----------------------------------------------------------------------------
+
+    async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
+        """See `JobStore.wait_for_work`."""
+        await self._hints.wait(Topics(queues=frozenset(queues)), timeout)
+
+    async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
+        """See `JobStore.wait_for_end`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            (job,) = await self.get([job_id])
+            left = deadline - time.monotonic()
+            if job is None or job.state.terminal or left <= 0:
+                return job
+            await self._hints.wait(Topics(jobs=frozenset([job_id])), left)
+
+    def _signal(self, wake: Wake) -> Signal:
+        if self.kind == "sqlite":
+            return SqliteSignal(self._url)
+        return PostgresqlSignal(self._url, wake, self._engines.alone.run)
+
+    async def _look(self, wanted: Topics) -> Topics:
+        return await self._engines.read.run_repeatable(self._readers.look, wanted)
+
+
+def _upgrade(database_url: str) -> None:
+    # Alembic takes a while to import, and is needed once.
+    from ferryman.stores.sql.migrations import upgrade
+
+    upgrade(database_url)
+
+
+def _queues_of(intake: Intake, jobs: Sequence[NewJob]) -> set[str]:
+    """The queues that got a job which is due now."""
+    pairs = zip(intake.submitted, jobs, strict=False)
+    return {
+        job.queue
+        for submitted, job in pairs
+        if submitted.created and not (job.held or job.delay or job.run_at)
+    }
+
+
+def _answer(intake: Intake) -> list[Submitted]:
+    if intake.refused is not None:
+        raise intake.refused
+    return intake.submitted
+
+
+def _leased(deliveries: list[Delivery] | None, request: ClaimRequest) -> list[Delivery]:
+    if deliveries is None:
+        raise LeaseLost(f"the lease of worker {request.worker} is over; nothing was claimed")
+    return deliveries

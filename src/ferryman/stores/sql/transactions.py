@@ -1,0 +1,80 @@
+"""Transactions of the caller: which objects stand for one, and how work joins it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
+
+from ferryman.domain.errors import ConfigError
+from ferryman.stores.sql.dialect import Kind
+
+T = TypeVar("T")
+Announce = Callable[[Iterable[str]], None]
+
+_PENDING: Final = "ferryman_queues"
+
+
+def join(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
+    """Do `work` in a synchronous session's or connection's transaction.
+
+    Raises:
+        ConfigError: `transaction` is something else, or is on another kind of database.
+    """
+    if isinstance(transaction, Session | scoped_session):
+        transaction = transaction.connection()
+    if not isinstance(transaction, Connection):
+        raise ConfigError(
+            f"a {type(transaction).__name__} is no transaction that jobs can be part of: pass a "
+            "SQLAlchemy Session or Connection (from async code, an AsyncSession or AsyncConnection)"
+        )
+    name = transaction.dialect.name
+    if name != kind:
+        text = f"the transaction is on {name}, and Ferryman's database is {kind}: use one database"
+        raise ConfigError(text)
+    return work(transaction)
+
+
+async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
+    """Do `work` in an asynchronous session's or connection's transaction.
+
+    Raises:
+        ConfigError: `transaction` is something else, or is on another kind of database.
+    """
+    if isinstance(transaction, async_scoped_session):
+        transaction = transaction()
+    if isinstance(transaction, AsyncSession | AsyncConnection):
+        return await transaction.run_sync(lambda inner: join(inner, kind, work))
+    if isinstance(transaction, Session | scoped_session | Connection):
+        name = type(transaction).__name__
+        raise ConfigError(f"a {name} blocks the event loop: use the synchronous `enqueue`")
+    return join(transaction, kind, work)
+
+
+def when_committed(transaction: Any, queues: Iterable[str], announce: Announce) -> None:
+    """Announce `queues` once the session has committed.
+
+    A plain connection says when a commit begins but not that it is done, so its jobs are found by
+    the next look of whoever waits for work.
+    """
+    if isinstance(transaction, scoped_session):
+        transaction = transaction()
+    if isinstance(transaction, async_scoped_session):
+        transaction = transaction()
+    if isinstance(transaction, AsyncSession):
+        transaction = transaction.sync_session
+    if isinstance(transaction, Session):
+        if _PENDING not in transaction.info:
+            event.listen(transaction, "after_commit", _announcing(announce))
+        transaction.info.setdefault(_PENDING, set()).update(queues)
+
+
+def _announcing(announce: Announce) -> Callable[[Session], None]:
+    def announce_pending(session: Session) -> None:
+        queues = session.info[_PENDING]
+        if queues:
+            announce(tuple(queues))
+            queues.clear()
+
+    return announce_pending
