@@ -218,7 +218,8 @@ class Worker:
         except StoreError as error:
             await self._pause(self._outage.failed(error))
             return
-        self._outage.passed()
+        if traded.claimed or not limit:
+            self._outage.passed()  # else it only looked for what a failed claim may have left
         del self._endings[: len(sent)]
         for (attempt, _), verdict in zip(sent, traded.verdicts, strict=True):
             self._written(attempt, verdict)
