@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from ferryman.domain.ids import new_id
+from ferryman.domain.ids import check_name, new_id
 from ferryman.domain.job import Delivery, Job, NewJob, Submitted, WorkerInfo
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason
@@ -27,7 +27,9 @@ REASONS = {
 def new_job(job_id: str, **fields: Any) -> NewJob:
     """A job of the task `work` in the queue `default`."""
     values: dict[str, Any] = {"task": "work", "queue": "default", "args": b"[[],{}]"}
-    return NewJob(id=job_id, **(values | fields))
+    job = NewJob(id=check_name(job_id, "job id"), **(values | fields))
+    check_name(job.queue, "queue")
+    return job
 
 
 def ending(delivery: Delivery, state: JobState = JobState.SUCCEEDED, **fields: Any) -> Ending:
