@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
@@ -80,7 +81,7 @@ class Deliveries:
 
     @cached_property
     def _extend(self) -> Any:
-        until = self._dialect.now + bindparam("lease", type_=Integer)
+        until = self._dialect.now + bindparam("lease", type_=BigInteger)
         return (
             update(workers)
             .where(self._me, workers.c.lease_until > self._dialect.now)

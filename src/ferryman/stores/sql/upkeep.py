@@ -104,10 +104,13 @@ class Upkeep:
             yield self._old_failed, {"age": milliseconds(dead_letter_ttl)}
         if max_history is not None:
             for row in connection.execute(self._queues).all():
-                edge = {"of_queue": row.name, "kept": max_history}
-                over = connection.execute(self._newest_over, edge).first()
+                history = {"of_queue": row.name, "kept": max_history}
+                over = connection.execute(self._newest_over, history).first()
                 if over is not None:
-                    yield self._over, {"of_queue": row.name, "at": over.finished_at, "last": over.id}
+                    yield (
+                        self._over,
+                        {"of_queue": row.name, "at": over.finished_at, "last": over.id},
+                    )
 
     @cached_property
     def _outlived(self) -> Select[Any]:
