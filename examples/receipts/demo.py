@@ -44,8 +44,10 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nStopped; no process is left behind.")
         return 130
-    except WorkerStopped as error:
-        console.print(f"[red]{error}")
+    except (TimeoutError, WorkerStopped) as error:
+        console.print(
+            f"{error}\nThe worker's log: {FOLDER / 'worker.log'}", style="red", markup=False
+        )
         return 1
 
 
@@ -120,7 +122,8 @@ def _store(kind: str, folder: Path) -> Iterator[None]:
             yield
     else:
         os.environ["FERRYMAN_DATABASE_URL"] = f"sqlite:///{folder / 'jobs.db'}"
-        subprocess.run([sys.executable, "-m", "ferryman", "migrate"], cwd=ROOT, check=True)
+        migrate = [sys.executable, "-m", "ferryman", "migrate"]
+        subprocess.run(migrate, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         yield
 
 

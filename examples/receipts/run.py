@@ -15,7 +15,7 @@ from examples.receipts.ledger import Entry, Ledger
 from ferryman import Ferryman, Job, JobEvent, JobState, Reason
 
 TASK, QUEUE = "read_receipt", "receipts"
-TICK = 0.05
+TICK = 0.1
 """Seconds between two looks."""
 
 
@@ -144,14 +144,27 @@ class Run:
 
     # -- what came of it -------------------------------------------------------------------
 
-    @property
-    def recovery(self) -> float | None:
-        """Seconds from the kill until the last victim was at work again."""
+    def claimed_again(self) -> float | None:
+        """Seconds from the kill until Ferryman had given every victim to someone else."""
+        if self.killed is None:
+            return None
+        return max(
+            next(
+                event.at.timestamp()
+                for event in self.events[victim.receipt]
+                if event.reason is Reason.CLAIMED and event.token > victim.token
+            )
+            - self.killed.at
+            for victim in self.killed.victims
+        )
+
+    def begun_again(self) -> float | None:
+        """Seconds from the kill until every victim was being read again."""
         if self.killed is None:
             return None
         log = self.ledger.log()
         return max(
-            min(e.at for e in log if e.receipt == victim.receipt and e.token > victim.token)
+            next(e.at for e in log if e.receipt == victim.receipt and e.token > victim.token)
             - self.killed.at
             for victim in self.killed.victims
         )

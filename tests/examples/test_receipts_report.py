@@ -26,12 +26,12 @@ def job(id: str, state: JobState, reason: Reason, **more: Any) -> Job:
     )  # fmt: skip
 
 
-def claimed(id: str, second: int) -> list[JobEvent]:
+def claimed(id: str, second: float, token: int = 1) -> list[JobEvent]:
     at = NOW + timedelta(seconds=second)
     return [
         JobEvent(
             seq=1, job_id=id, at=at, source=JobState.QUEUED, target=JobState.RUNNING,
-            reason=Reason.CLAIMED,
+            reason=Reason.CLAIMED, token=token,
         )
     ]  # fmt: skip
 
@@ -119,11 +119,30 @@ def leave_a_process(run: Run) -> None:
     run.left_behind = 1
 
 
-def recover_slowly(run: Run) -> None:
+def kill_one(run: Run, *, claimed_after: float) -> None:
+    """The child that read receipt one was killed, and the job claimed again."""
     run.kill = "child"
     victim = run.ledger.log()[0]
+    run.killed = Kill("child 1", NOW.timestamp(), [victim])
     run.ledger.begin("one", 2)
-    run.killed = Kill("child 1", victim.at - 60, [victim])
+    run.events["one"] += claimed("one", claimed_after, token=2)
+
+
+def test_a_kill_that_was_survived_is_reported_with_its_times(run: Run) -> None:
+    kill_one(run, claimed_after=0.25)
+
+    code, text = concluded(run)
+
+    assert code == 0
+    assert "Claimed again after 0.25 s" in text
+
+
+def recover_slowly(run: Run) -> None:
+    kill_one(run, claimed_after=1.5)
+
+
+def kill_nobody(run: Run) -> None:
+    run.kill = "worker"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +157,7 @@ def recover_slowly(run: Run) -> None:
         read_the_late_one_at_once,
         leave_a_process,
         recover_slowly,
+        kill_nobody,
     ],
 )
 def test_a_run_with_a_broken_promise_ends_with_1(run: Run, fault: Any) -> None:
