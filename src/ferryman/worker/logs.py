@@ -13,6 +13,10 @@ FIELDS: Final = ("job_id", "task", "attempt", "outcome", "duration")
 """What a record about a job carries, as attributes; `duration` is in seconds."""
 
 
+NOISY: Final = ("aiosqlite", "asyncio", "alembic")
+"""Libraries that tell of each of their steps; who wants that sets logging up in the application."""
+
+
 def set_up(options: WorkerOptions, worker: str) -> None:
     """Send the log of this process to standard error.
 
@@ -29,6 +33,8 @@ def set_up(options: WorkerOptions, worker: str) -> None:
     if not root.handlers:
         root.addHandler(handler)
         root.setLevel(options.level)
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _formatter(options: WorkerOptions, worker: str) -> logging.Formatter:
