@@ -1,5 +1,7 @@
 """`ferryman doctor` and `ferryman migrate`."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,12 +34,12 @@ def test_nothing_is_configured(bare: Cli, folder: Path) -> None:
 
 @BOTH
 async def test_what_stops_jobs(cli: Cli, world: World) -> None:
-    await world.submit("a")
-    await world.store.pause("default")
+    await world.bring(JobState.QUEUED, "a", queue="mail")
+    await world.store.pause("mail")
     await world.bring(JobState.FAILED, "b", queue="ocr")
     findings = {finding["mend"]: finding["what"] for finding in cli.json("doctor")["findings"]}
-    assert "is paused" in findings["ferryman queues resume default"]
-    assert "no live worker reads" in findings["ferryman worker MODULE:NAME --queues default"]
+    assert "is paused" in findings["ferryman queues resume mail"]
+    assert "no live worker reads" in findings["ferryman worker MODULE:NAME --queues mail"]
     assert "dead letters of queue 'ocr': 1" in findings["ferryman dead-letters list --queue ocr"]
 
 
@@ -62,13 +64,20 @@ def test_two_stores_at_once(bare: Cli) -> None:
     assert "unset one of them" in data["findings"][0]["what"]
 
 
-def test_tables_that_are_not_there(bare: Cli) -> None:
-    url = ("--database-url", "sqlite:///empty.db")
+def test_tables_that_are_not_there(bare: Cli, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "theirs.db")) as database:
+        database.execute("CREATE TABLE receipts (id INTEGER)")
+    url = ("--database-url", "sqlite:///theirs.db")
     assert "ferryman migrate" in bare("doctor", *url, code=1).out
     assert "ferryman migrate" in bare("jobs", "list", *url, code=1).err
-    assert bare.json("migrate", *url)["migrated"].endswith("empty.db")
+    assert bare.json("migrate", *url)["migrated"].endswith("/theirs.db")
     assert bare.json("doctor", *url)["healthy"] is True
     assert "up to date" in bare("migrate", *url).out
+
+
+def test_a_migration_without_a_server(bare: Cli) -> None:
+    error = bare.json("migrate", "--database-url", "postgresql://a:b@127.0.0.1:1/c", code=1)
+    assert error["error"]["type"] == "StoreUnavailable"
 
 
 def test_valkey_has_no_tables(bare: Cli) -> None:

@@ -63,6 +63,11 @@ def _first_line(process: "subprocess.Popen[str]") -> dict[str, object]:
     return line
 
 
+def _wait_until_it_serves(process: "subprocess.Popen[str]") -> None:
+    assert process.stderr is not None
+    assert any("serves default" in line for line in process.stderr)
+
+
 def test_dev_on_nothing(bare: Cli, folder: Path) -> None:
     bare("init")
     with bare.running("dev", "app:app", "--json") as dev:
@@ -96,6 +101,7 @@ def test_dev_says_what_is_used(bare: Cli, folder: Path) -> None:
     with bare.running("dev", "app:app", "--no-reload") as dev:
         assert dev.stdout is not None
         told = "".join(dev.stdout.readline() for _ in range(4))
+        _wait_until_it_serves(dev)
         dev.send_signal(signal.SIGINT)
         assert dev.wait(30) == 0
     assert "app:app" in told

@@ -2,14 +2,14 @@
 
 import typer
 
-from ferryman.cli.invocation import STORE, Invocation, command
+from ferryman.cli.invocation import Invocation, command
 from ferryman.client.checkup import store_url
-from ferryman.stores import embedded_database_url
+from ferryman.settings import Settings
 
 group = typer.Typer()
 
 
-@command(group, "migrate", STORE)
+@command(group, "migrate")
 def migrate(call: Invocation) -> None:
     """Bring the database's tables up to this release.
 
@@ -20,8 +20,16 @@ def migrate(call: Invocation) -> None:
     if settings.valkey_url and not settings.database_url:
         call.output.answer({"migrated": None}, lambda: "nothing to do: Valkey has no tables")
         return
-    from ferryman.stores.sql.migrations import upgrade
-
-    upgrade(settings.database_url or embedded_database_url())
+    call.client.run(_migrate(settings))
     url = store_url(settings)
     call.output.answer({"migrated": url}, lambda: f"the tables are up to date: {url}")
+
+
+async def _migrate(settings: Settings) -> None:
+    from ferryman.stores.sql.store import SqlStore
+
+    store = SqlStore(settings)
+    try:
+        await store.migrate()
+    finally:
+        await store.close()
