@@ -27,7 +27,8 @@ def join(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
     if not isinstance(transaction, Connection):
         raise ConfigError(
             f"a {type(transaction).__name__} is no transaction that jobs can be part of: pass a "
-            "SQLAlchemy Session or Connection (from async code, an AsyncSession or AsyncConnection)"
+            "SQLAlchemy Session or Connection here, or an AsyncSession or AsyncConnection to the "
+            "asynchronous method (`aenqueue`)"
         )
     name = transaction.dialect.name
     if name != kind:
