@@ -20,8 +20,8 @@ ENOUGH = 11 / 12
 """The share of merchants, dates and totals that must be right."""
 
 RECOVERY_LIMIT = {"child": 1.0, "worker": 15.0}
-"""Seconds in which every job that a killed process held is claimed again: a child's death is seen
-at once; that of a whole worker when its lease ends, after 10 s."""
+"""Seconds in which every job that was killed is back in its queue: the death of a child is seen at
+once, that of a whole worker when its lease ends, after 10 s."""
 
 Truths = Mapping[str, Mapping[str, Any]]
 
@@ -137,8 +137,9 @@ def _show_recovery(console: Console, run: Run) -> None:
         console.print(
             f"\nKilled the {run.killed.what}, at work on "
             f"{', '.join(victim.receipt for victim in run.killed.victims)}.\n"
-            f"Claimed again after [bold]{run.claimed_again():.2f} s[/], and read again after "
-            f"{run.begun_again():.2f} s, when a new process had loaded its models.",
+            f"Back in the queue after [bold]{run.back_after(Reason.LEASE_LOST):.2f} s[/], claimed "
+            f"after {run.back_after(Reason.CLAIMED):.2f} s, and read after {run.read_again():.2f} s, "
+            "when a new process had loaded its models.",
             highlight=False,
             soft_wrap=True,
         )
@@ -172,9 +173,9 @@ def _promises(run: Run) -> Iterator[tuple[str, bool]]:
         all(run.jobs[order.id].attempts >= 1 for order in good if order.late),
     )
     if run.kill:
-        limit, seconds = RECOVERY_LIMIT[run.kill], run.claimed_again()
+        limit, seconds = RECOVERY_LIMIT[run.kill], run.back_after(Reason.LEASE_LOST)
         yield (
-            f"what was killed in work is claimed again within {limit:.0f} s",
+            f"what was killed is back in the queue within {limit:.0f} s",
             (seconds is not None and seconds <= limit),
         )
     yield "no process is left behind", run.left_behind == 0

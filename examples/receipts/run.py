@@ -144,21 +144,21 @@ class Run:
 
     # -- what came of it -------------------------------------------------------------------
 
-    def claimed_again(self) -> float | None:
-        """Seconds from the kill until Ferryman had given every victim to someone else."""
+    def back_after(self, reason: Reason) -> float | None:
+        """Seconds from the kill until this had happened to every victim."""
         if self.killed is None:
             return None
         return max(
             next(
                 event.at.timestamp()
                 for event in self.events[victim.receipt]
-                if event.reason is Reason.CLAIMED and event.token > victim.token
+                if event.reason is reason and event.at.timestamp() > self.killed.at
             )
             - self.killed.at
             for victim in self.killed.victims
         )
 
-    def begun_again(self) -> float | None:
+    def read_again(self) -> float | None:
         """Seconds from the kill until every victim was being read again."""
         if self.killed is None:
             return None

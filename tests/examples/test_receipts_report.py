@@ -26,12 +26,12 @@ def job(id: str, state: JobState, reason: Reason, **more: Any) -> Job:
     )  # fmt: skip
 
 
-def claimed(id: str, second: float, token: int = 1) -> list[JobEvent]:
+def claimed(id: str, second: float) -> list[JobEvent]:
     at = NOW + timedelta(seconds=second)
     return [
         JobEvent(
             seq=1, job_id=id, at=at, source=JobState.QUEUED, target=JobState.RUNNING,
-            reason=Reason.CLAIMED, token=token,
+            reason=Reason.CLAIMED,
         )
     ]  # fmt: skip
 
@@ -119,26 +119,30 @@ def leave_a_process(run: Run) -> None:
     run.left_behind = 1
 
 
-def kill_one(run: Run, *, claimed_after: float) -> None:
-    """The child that read receipt one was killed, and the job claimed again."""
+def kill_one(run: Run, *, back_after: float) -> None:
+    """The child that read receipt one was killed, and the job went on elsewhere."""
     run.kill = "child"
     victim = run.ledger.log()[0]
     run.killed = Kill("child 1", NOW.timestamp(), [victim])
     run.ledger.begin("one", 2)
-    run.events["one"] += claimed("one", claimed_after, token=2)
+    lost = claimed("one", back_after)[0]
+    run.events["one"] += [
+        msgspec.structs.replace(lost, target=JobState.QUEUED, reason=Reason.LEASE_LOST),
+        *claimed("one", back_after + 0.5),
+    ]
 
 
 def test_a_kill_that_was_survived_is_reported_with_its_times(run: Run) -> None:
-    kill_one(run, claimed_after=0.25)
+    kill_one(run, back_after=0.25)
 
     code, text = concluded(run)
 
     assert code == 0
-    assert "Claimed again after 0.25 s" in text
+    assert "Back in the queue after 0.25 s, claimed after 0.75 s" in text
 
 
 def recover_slowly(run: Run) -> None:
-    kill_one(run, claimed_after=1.5)
+    kill_one(run, back_after=1.5)
 
 
 def kill_nobody(run: Run) -> None:
