@@ -29,6 +29,7 @@ from sqlalchemy import Dialect as DriverDialect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 Kind = Literal["sqlite", "postgresql"]
@@ -37,10 +38,11 @@ Parameters = dict[str, Any] | list[dict[str, Any]]
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 
-class StoreNow(ColumnElement[int]):
+class StoreNow(FunctionElement[int]):
     """The store's clock in epoch milliseconds; it stands still within one statement."""
 
     inherit_cache = True
+    name = "ferryman_now"
     type = BigInteger()
 
 
