@@ -98,11 +98,14 @@ class SqlStore:
     async def open(self) -> None:
         """See `JobStore.open`. A new SQLite file, and the embedded one, get their tables here."""
         self._loop = asyncio.get_running_loop()
-        if self._embedded:
-            Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         if self.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
             await self.migrate()
         await self._engines.read.run(doctor.require_sound)
+
+    def _make_folder(self) -> None:
+        if self._embedded:
+            Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
 
     def _makes_its_tables(self, connection: Connection) -> bool:
         return doctor.is_empty(connection) or (
@@ -121,6 +124,7 @@ class SqlStore:
         Raises:
             StoreUnavailable, StoreError: the database cannot be reached, or refuses.
         """
+        self._make_folder()
         with translated(self._url):
             await asyncio.to_thread(_upgrade, self._database_url)
 
