@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
 format: $(VENV)/ready ## Format the code and sort its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/ready ## Write the pages that are made from the code
+	$(BIN)/python scripts/reference.py
 
 lock: $(VENV)/ready ## Write the locks anew from pyproject.toml (needs uv: pip install uv)
 	$(BIN)/uv pip compile pyproject.toml --extra dev $(LOCK) -o requirements.lock
