@@ -226,12 +226,11 @@ def start_grandchildren(seconds: int) -> None:
     near = subprocess.Popen(sleep)
     far = subprocess.Popen(sleep, start_new_session=True)
     daemonise = (
-        "import subprocess as s, sys; print(s.Popen(sys.argv[1:], start_new_session=True).pid)"
+        "import subprocess as s, sys\n"
+        "print(s.Popen(sys.argv[1:], start_new_session=True, stdout=s.DEVNULL).pid)"
     )
-    orphan = subprocess.run(
-        [sys.executable, "-c", daemonise, *sleep], check=True, capture_output=True, text=True
-    )
-    Path(os.environ["JOURNAL"] + ".pids").write_text(f"{near.pid} {far.pid} {orphan.stdout}")
+    orphan = subprocess.check_output([sys.executable, "-c", daemonise, *sleep], text=True)
+    Path(os.environ["JOURNAL"] + ".pids").write_text(f"{near.pid} {far.pid} {orphan}")
     near.wait()
 
 

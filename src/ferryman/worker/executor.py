@@ -65,11 +65,10 @@ class Executor:
                 f"its payload is of version {delivery.options.version}, and this worker knows "
                 f"{PAYLOAD_VERSION}: run a newer release"
             )
-        if not needs_isolation(task, delivery):
+        if not attempt.isolated:
             return await self._perform(attempt, task)
         if self._isolation is None:
             return Parked("it needs a child process, and none can import this application")
-        attempt.isolated = True
         return await self._isolation.run(attempt, task)
 
     async def _perform(self, attempt: Attempt, task: Task[..., Any]) -> Outcome:

@@ -9,7 +9,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import psutil
 
@@ -48,18 +48,6 @@ SAMPLE: Final = 0.2
 
 class ChildBroken(FerrymanError):
     """A child could not import the application, or load what its tasks use."""
-
-
-class Host(Protocol):
-    """Who must know which jobs run in children."""
-
-    def child_began(self, job_id: str) -> None:
-        """This job runs in a child now: the worker's death would not be its doing."""
-        ...
-
-    def child_ended(self, job_id: str) -> None:
-        """What it came to is written."""
-        ...
 
 
 class Child:
@@ -211,10 +199,9 @@ class Child:
 class ChildPool:
     """The children of one worker: at most one for each slot, started when first needed."""
 
-    def __init__(self, app: str, options: WorkerOptions, host: Host, reporter: Reporter) -> None:
+    def __init__(self, app: str, options: WorkerOptions, reporter: Reporter) -> None:
         self._app = app
         self._options = options
-        self._host = host
         self._reporter = reporter
         self._idle: list[Child] = []
         self._children = 0
@@ -240,7 +227,6 @@ class ChildPool:
         try:
             if attempt.stop is not None:
                 return HandedBack()  # while the child started; the attempt knows what it means
-            self._host.child_began(attempt.delivery.job_id)
             limit = time_limit(task, attempt.delivery)
             with self._memory_watched(child, attempt, task.policy.memory_limit):
                 return await child.run(attempt, limit, self._reporter)

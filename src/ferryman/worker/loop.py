@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from ferryman.client.client import Client
 from ferryman.client.context import JobContext
@@ -20,9 +20,9 @@ from ferryman.worker import joblog
 from ferryman.worker.attempt import Attempt, Stop
 from ferryman.worker.buffer import ReportBuffer
 from ferryman.worker.exchange import Exchange
-from ferryman.worker.executor import Executor
+from ferryman.worker.executor import Executor, needs_isolation
 from ferryman.worker.hints import HintListener
-from ferryman.worker.isolate import ChildPool, Host
+from ferryman.worker.isolate import ChildPool
 from ferryman.worker.messages import Why
 from ferryman.worker.options import WorkerOptions
 from ferryman.worker.outage import Outage
@@ -42,6 +42,18 @@ TEAR_DOWN: Final = 10.0
 
 class ResourceBroken(FerrymanError):
     """A resource that was to be loaded before the first job could not be."""
+
+
+class Host(Protocol):
+    """Who must know which jobs run in children, and not in the worker's own process."""
+
+    def child_began(self, job_id: str) -> None:
+        """This job is for a child: the death of the worker would not be its doing."""
+        ...
+
+    def child_ended(self, job_id: str) -> None:
+        """What it came to is written."""
+        ...
 
 
 class Worker:
@@ -86,7 +98,7 @@ class Worker:
         self._buffer = ReportBuffer(store)
         self._resources = LiveResources(in_thread=True)
         self._threads = Threads()
-        self._children = app and ChildPool(app, options, host, self._buffer)
+        self._children = app and ChildPool(app, options, self._buffer)
         self._executor = Executor(
             client, self._resources, self._threads, self._children or None, options.cancel_grace
         )
@@ -310,6 +322,10 @@ class Worker:
         attempt = Attempt(delivery, context, delivery.options.retry or policy.retry, self._conclude)
         self._attempts[delivery.job_id, delivery.token] = attempt
         self._started += 1
+        if task is not None and needs_isolation(task, delivery):
+            # Said before any job of the same claim runs: one of them may kill this process.
+            attempt.isolated = True
+            self._host.child_began(delivery.job_id)
         joblog.began(delivery)
         attempt.running = asyncio.create_task(self._run(attempt))
 

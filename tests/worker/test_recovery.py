@@ -1,0 +1,140 @@
+"""Processes that die, and jobs that make them look dead."""
+
+import contextlib
+import signal
+import time
+
+import psutil
+import pytest
+
+from ferryman import JobFailed, JobState, Reason
+from ferryman.client.handles import JobHandle
+from tests.worker.rig import Rig, RunningWorker, until
+
+
+def started(rig: Rig, jobs: list[JobHandle[int]], times: int) -> bool:
+    """Whether each of `jobs` has begun so many times."""
+    begun = [line.job_id for line in rig.lines("start")]
+    return all(begun.count(job.id) >= times for job in jobs)
+
+
+def kill_one(worker: RunningWorker) -> None:
+    """SIGKILL to one of its processes."""
+    worker.processes()[0].kill()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_jobs_of_a_killed_process_run_again_at_once(rig: Rig, processes: int) -> None:
+    with rig.worker(processes=processes, concurrency=50) as worker:
+        rig.until_live(processes)
+        jobs = [rig.enqueue("nap", 60) for _ in range(50)]
+        until(lambda: started(rig, jobs, 1))
+        first = {line.pid for line in rig.lines("start")}
+        moment = time.monotonic()
+        victims = [process for process in worker.processes() if process.pid in first]
+        victims[0].kill()
+        hit = {line.job_id for line in rig.lines("start") if line.pid == victims[0].pid}
+        again = [job for job in jobs if job.id in hit]
+        assert len(again) >= 25 if processes == 1 else again
+        # Far within the lease: nobody waited for it to end.
+        until(lambda: started(rig, again, 2))
+        assert max(line.at for line in rig.lines("start")) - moment < 10
+        record = again[0].refresh().record
+        assert (record.kills, record.attempts, record.state) == (1, 0, JobState.RUNNING)
+
+
+def test_the_jobs_of_a_killed_tree_run_elsewhere_once_its_lease_is_over(rig: Rig) -> None:
+    with rig.worker() as first:
+        jobs = [rig.enqueue(task, 60) for task in ("nap", "nap_sync", "nap_isolated")]
+        until(lambda: started(rig, jobs, 1))
+        with rig.worker():
+            rig.until_live(2)
+            moment = time.monotonic()
+            first.kill_tree()
+            until(lambda: started(rig, jobs, 2))
+            # A lease of 2 s, a sweep of 0.2 s, and a crowded machine.
+            assert max(line.at for line in rig.lines("start")) - moment < 10
+
+
+def test_nothing_outlives_its_supervisor(rig: Rig) -> None:
+    with rig.worker(processes=2) as worker:
+        isolated, thread = rig.enqueue("nap_isolated", 60), rig.enqueue("nap_sync", 60)
+        until(lambda: started(rig, [isolated, thread], 1))
+        tree = worker.tree()
+        assert len(tree) >= 4
+        worker.process.kill()
+        psutil.wait_procs(tree, timeout=5)
+        assert not [process for process in tree if _lives(process)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+@pytest.mark.parametrize("task", ["hold_the_interpreter", "block_the_loop"])
+def test_a_job_that_stops_its_process_is_started_once(rig: Rig, task: str) -> None:
+    """For three leases: another process is free to take the job if its worker looked dead."""
+    with rig.worker(processes=2):
+        rig.until_live(2)
+        job = rig.enqueue(task, 6)
+        assert job.result(30) is None
+        neighbour = rig.enqueue("add_async", 1, 2)
+        assert neighbour.result(20) == 3
+    assert len(rig.lines("start", job.id)) == 1
+    assert (job.refresh().record.deliveries, job.record.kills) == (1, 0)
+
+
+def test_a_poison_job_fails_and_its_neighbours_do_not(rig: Rig) -> None:
+    with rig.worker(concurrency=4):
+        neighbours = [rig.enqueue("nap_sync", 3) for _ in range(2)]
+        neighbours.append(rig.enqueue("nap_isolated", 3))
+        until(lambda: started(rig, neighbours, 1))
+        poison = rig.enqueue("kill_the_process", priority="high")
+        with pytest.raises(JobFailed, match="worker_lost"):
+            poison.result(60)
+        assert all(job.result(60) for job in neighbours)
+    assert len(rig.lines("start", poison.id)) == 3
+    assert poison.refresh().record.kills == 3
+    records = [job.refresh().record for job in neighbours]
+    assert {record.state for record in records} == {JobState.SUCCEEDED}
+    # An isolated job is not to blame for the death of the process beside it.
+    assert records[-1].kills == 0
+
+
+def test_a_child_that_dies_takes_only_its_own_job_with_it(rig: Rig) -> None:
+    with rig.worker(concurrency=3):
+        neighbours = [rig.enqueue("nap_isolated", 3), rig.enqueue("nap", 3)]
+        until(lambda: started(rig, neighbours, 1))
+        poison = rig.enqueue("kill_the_child")
+        with pytest.raises(JobFailed, match=r"worker_lost.*SIGKILL"):
+            poison.result(30)
+        assert [job.result(30) for job in neighbours] == [1, 1]
+    record = poison.refresh().record
+    assert (record.kills, record.reason) == (3, Reason.WORKER_LOST)
+
+
+def test_what_a_dead_process_has_started_is_killed_too(rig: Rig) -> None:
+    with rig.worker() as worker:
+        rig.enqueue("run_sleep", 60)
+        [program] = rig.pids()
+        kill_one(worker)
+        until(lambda: not _lives(program))
+
+
+def test_a_worker_that_was_suspended_past_its_lease_starts_anew(rig: Rig) -> None:
+    with rig.worker() as first:
+        job = rig.enqueue("nap", 8)
+        [line] = until(lambda: rig.lines("start", job.id))
+        with rig.worker():
+            rig.until_live(2)
+            for process in first.tree():
+                process.send_signal(signal.SIGSTOP)
+            until(lambda: len(rig.lines("start", job.id)) == 2)
+            for process in first.tree():
+                process.send_signal(signal.SIGCONT)
+            until(lambda: line.pid not in {process.pid for process in first.tree()})
+            assert "lost its lease" in first.log
+            assert job.result(30) == 2
+    assert [end.pid for end in rig.lines("end", job.id)] != [line.pid]
