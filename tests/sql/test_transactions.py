@@ -225,9 +225,8 @@ async def test_who_waits_hears_of_a_session_that_commits(
 
 
 async def test_what_is_no_transaction_is_refused(application: Application) -> None:
-    with Session(application.engine) as session:
-        with pytest.raises(ConfigError, match="AsyncSession"):
-            await application.store.submit([new_job("a")], transaction=session)
+    with Session(application.engine) as session, pytest.raises(ConfigError, match="enqueue"):
+        await application.store.submit([new_job("a")], transaction=session)
     async with AsyncSession(application.async_engine) as async_session:
         for nothing in (object(), application.engine, "session", async_session):
             with pytest.raises(ConfigError, match=type(nothing).__name__):
