@@ -52,8 +52,9 @@ class Cli:
         )
         answer = Answer(done.stdout, done.stderr, done.returncode)
         assert answer.code == code, f"{arguments}: {answer}"
-        # A mistake is told in words; a traceback of ours is never an answer.
-        assert "ferryman/cli/" not in answer.err, answer.err
+        # A mistake is told in words; a traceback of our inside is never an answer.
+        for place in ("ferryman/cli/", "site-packages", "importlib"):
+            assert place not in answer.err, answer.err
         return answer
 
     def json(self, *arguments: str, code: int = 0) -> Any:

@@ -69,7 +69,7 @@ async def test_many_are_asked_about(cli: Cli, world: World) -> None:
     await _three(world)
     assert "add --yes" in cli("dead-letters", "discard", "--all", code=2).err
     asked = cli.in_terminal("dead-letters", "discard", "--task", "read", keys="n\n", code=1)
-    assert "Delete 1 dead letters of task 'read'?" in asked
+    assert "Delete 1 dead letter of task 'read'?" in asked
     assert await world.states("a", "b") == ["failed", "failed"]
 
 

@@ -49,7 +49,7 @@ async def test_purge_asks_first(cli: Cli, world: World) -> None:
 
 async def test_purge_after_a_yes(cli: Cli, world: World) -> None:
     await world.submit("a")
-    assert "cancelled 1 jobs" in cli.in_terminal("queues", "purge", "default", keys="y\n")
+    assert "cancelled 1 job of" in cli.in_terminal("queues", "purge", "default", keys="y\n")
 
 
 def test_a_name_that_is_none(cli: Cli) -> None:

@@ -1,13 +1,14 @@
 """`ferryman dead-letters`: failed jobs, kept until someone retries or discards them."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from ferryman.cli.invocation import Invocation, command
 from ferryman.cli.jobs import allowed, show_page
+from ferryman.cli.output import counted
 from ferryman.client.collections import DeadLetters
 from ferryman.client.handles import JobHandle
 from ferryman.domain.states import JobState
@@ -50,7 +51,13 @@ def list_dead_letters(
 ) -> None:
     """List failed jobs and why they failed, the newest first."""
     page = call.client.dead_letters.list(task=task, queue=queue, limit=limit, cursor=cursor)
-    show_page(call, page, "no dead letters match")
+
+    def table() -> Any:
+        from ferryman.cli.views import dead_letters_table
+
+        return dead_letters_table(handle.record for handle in page)
+
+    show_page(call, page, lambda: table() if page else "no dead letters match")
 
 
 @command(group, "retry")
@@ -115,9 +122,11 @@ def _change(
     else:
         where = {"task": choice.task, "queue": choice.queue}
         wanted = call.client.jobs.count(state=JobState.FAILED, task=choice.task, queue=choice.queue)
-        call.output.confirm(f"{ask} {wanted:,} dead letters {choice.words}?", yes or not wanted)
+        call.output.confirm(
+            f"{ask} {counted(wanted, 'dead letter')} {choice.words}?", yes or not wanted
+        )
         changed = many(call.client.dead_letters, **where)
-    call.output.answer({done: changed}, lambda: f"{done} {changed:,} dead letters")
+    call.output.answer({done: changed}, lambda: f"{done} {counted(changed, 'dead letter')}")
     if changed < wanted:
         call.output.note(
             f"{wanted - changed:,} stayed: changed by someone else meanwhile, or a live job "

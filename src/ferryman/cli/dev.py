@@ -69,7 +69,7 @@ def dev(
     )
     path = chosen_app(call, app)
     with _valkey_server() if valkey else contextlib.nullcontext():
-        _introduce(call, path, _look_at(path), options)
+        _introduce(call, path, _look_at(path), options, valkey)
         serve(path, options)
 
 
@@ -104,7 +104,13 @@ def _look_at(app: str) -> dict[str, Any]:
     return answer
 
 
-def _introduce(call: Invocation, app: str, checkup: dict[str, Any], options: WorkerOptions) -> None:
+def _introduce(
+    call: Invocation,
+    app: str,
+    checkup: dict[str, Any],
+    options: WorkerOptions,
+    own_server: bool,
+) -> None:
     """Say what is used, where the data is, and what to do next."""
     facts = {
         "app": app,
@@ -117,11 +123,14 @@ def _introduce(call: Invocation, app: str, checkup: dict[str, Any], options: Wor
         return
     reload = "restarts when a source file changes" if options.reload else "does not reload"
     hint = "" if checkup["extras"]["reload"] else " (pip install 'ferryman[reload]')"
+    export = f"export {PREFIX}VALKEY_URL={checkup['url']}"
     lines = [
         ("app", f"{app}, {reload}{hint}"),
         ("store", f"{facts['store']} at {facts['url']}"),
-        ("try", f"ferryman enqueue TASK --app {app} --args '{{…}}'    ferryman jobs list"),
-        ("stop", "Ctrl-C"),
+        *([("in other terminals", export)] if own_server else []),
+        ("try", f"ferryman enqueue TASK --app {app} --args '{{…}}'"),
+        ("and", "ferryman jobs list"),
+        ("stop with", "Ctrl-C"),
     ]
     for name, value in lines:
-        typer.echo(f"{typer.style(f'{name:>6}', dim=True)}  {printable(value)}")
+        typer.echo(f"{typer.style(f'{name:>18}', dim=True)}  {printable(value)}")

@@ -3,12 +3,12 @@
 import sys
 import traceback
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import typer
 
 from ferryman.cli.output import print_json, printable
+from ferryman.client.loading import BrokenApplication
 from ferryman.domain.errors import (
     ConfigError,
     FerrymanError,
@@ -30,7 +30,7 @@ UsageError: Final[type[Exception]] = typer.BadParameter.__bases__[0]
 """The base of all that typer raises for a wrong command line; it exports only this one leaf."""
 
 HINTS: Final[dict[type[Exception], str]] = {
-    StoreUnavailable: "is the server running, and the URL right? `ferryman doctor` tells more",
+    StoreUnavailable: "`ferryman doctor` tells more",
     JobNotFound: "`ferryman jobs list` shows what is there; `--database-url`, `--valkey-url` or "
     "`--app` name another store",
 }
@@ -79,7 +79,7 @@ def describe(error: Exception) -> dict[str, Any]:
         "type": type(error).__name__,
         "message": str(error),
         "hint": HINTS.get(type(error)),
-        "traceback": user_traceback(error.__cause__),
+        "traceback": user_traceback(error) if isinstance(error, BrokenApplication) else None,
     }
 
 
@@ -88,19 +88,14 @@ def _show_usage(error: Exception) -> None:
     show()
 
 
-def user_traceback(error: BaseException | None) -> str | None:
-    """The frames of an error that are the user's code, or `None` where there are none."""
-    if error is None:
-        return None
-    frames = [frame for frame in _frames(error.__traceback__) if not _ours(frame.filename)]
-    if not frames and not isinstance(error, SyntaxError):
-        return None
-    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+def user_traceback(error: BrokenApplication) -> str:
+    """What went wrong in the application's code, without the frames that led there."""
+    cause = error.__cause__ or error
+    frames = [
+        frame for frame in traceback.extract_tb(cause.__traceback__) if not _ours(frame.filename)
+    ]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(cause)
     return "Traceback (most recent call last):\n" + "".join(lines)
-
-
-def _frames(where: TracebackType | None) -> traceback.StackSummary:
-    return traceback.extract_tb(where)
 
 
 def _ours(filename: str) -> bool:

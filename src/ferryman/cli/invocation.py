@@ -13,7 +13,8 @@ from ferryman.cli.output import Output
 from ferryman.client.client import Client
 from ferryman.client.loading import load_client
 from ferryman.domain.errors import ConfigError
-from ferryman.settings import PREFIX, Settings, load_settings, scrub
+from ferryman.embedded import running_url
+from ferryman.settings import EMBEDDED_DIR, PREFIX, Settings, load_settings, scrub
 
 P = ParamSpec("P")
 
@@ -79,19 +80,27 @@ class Invocation:
         Raises:
             ConfigError: the application cannot be loaded, or the settings cannot be used.
         """
-        return self.load(self.common.app) if self.common.app else Client(self.settings)
+        app = self.common.app
+        client = self._load(app) if app else Client(load_settings())
+        if not client.settings.configured:
+            self._mention_embedded_server()
+        return client
 
-    @functools.cached_property
+    @property
     def settings(self) -> Settings:
         """What options, environment and the chosen application say about the store."""
-        return self.client.settings if self.common.app else load_settings()
+        return self.client.settings
 
-    def load(self, path: str) -> Client:
-        """The application at `path`.
+    def _mention_embedded_server(self) -> None:
+        """Jobs that are looked for here may be in the server that `ferryman dev --valkey` runs."""
+        if EMBEDDED_DIR.is_dir() and (url := running_url()):
+            self.output.note(
+                "a Valkey server runs here, but no store is configured. To use it: "
+                f"export {PREFIX}VALKEY_URL={url}"
+            )
 
-        Raises:
-            ConfigError: it cannot be loaded, or names another store in its code than the options.
-        """
+    def _load(self, path: str) -> Client:
+        """The application at `path`, which must not name another store than the options do."""
         client = load_client(path)
         for name in ("database_url", "valkey_url"):
             given, used = getattr(self.common, name), getattr(client.settings, name)

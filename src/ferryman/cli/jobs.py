@@ -56,18 +56,18 @@ def list_jobs(
         limit=limit,
         cursor=cursor,
     )
-    show_page(call, page, "no jobs match")
-
-
-def show_page(call: Invocation, page: JobPage, none: str) -> None:
-    """Print a page of jobs, and how to see the next one."""
 
     def table() -> Any:
         from ferryman.cli.views import jobs_table
 
-        return jobs_table(handle.record for handle in page) if page else none
+        return jobs_table(handle.record for handle in page)
 
-    call.output.answer(page_data(page), table)
+    show_page(call, page, lambda: table() if page else "no jobs match")
+
+
+def show_page(call: Invocation, page: JobPage, shown: Callable[[], Any]) -> None:
+    """Print a page of jobs, and how to see the next one."""
+    call.output.answer(page_data(page), shown)
     if page.partial:
         call.output.note("the store stopped looking before the page was full")
     if page.cursor:

@@ -25,7 +25,7 @@ class Output:
         if self.json:
             print_json(data)
         else:
-            console().print(shown())
+            _print(shown())
 
     def note(self, text: str) -> None:
         """A remark beside the answer; never part of it."""
@@ -57,6 +57,17 @@ def print_json_line(data: Any) -> None:
     sys.stdout.flush()
 
 
+def _print(shown: "RenderableType") -> None:
+    out = console()
+    if out.is_terminal:
+        out.print(shown)
+        return
+    with out.capture() as captured:
+        out.print(shown)
+    # Cells are filled up with spaces, which help nobody in a pipe.
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
 def console() -> "Console":
     """Standard output as rich sees it."""
     from rich.console import Console
@@ -65,6 +76,11 @@ def console() -> "Console":
     return (
         out if out.is_terminal else Console(highlight=False, markup=False, emoji=False, width=WIDE)
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ import msgspec
 import typer
 
 from ferryman.cli.invocation import Invocation, command
+from ferryman.cli.output import counted
 from ferryman.domain.job import QueueInfo
 
 group = typer.Typer(no_args_is_help=True, help="See, pause, resume and purge queues.")
@@ -51,9 +52,11 @@ def purge(
     That is every job that is not running and has not ended."""
     info = call.client.queues.info(queue)
     jobs = info.scheduled + info.waiting + info.queued
-    call.output.confirm(f"Cancel {jobs:,} jobs of queue {queue!r}?", yes or not jobs)
+    call.output.confirm(f"Cancel {counted(jobs, 'job')} of queue {queue!r}?", yes or not jobs)
     purged = call.client.queues.purge(queue)
-    call.output.answer({"purged": purged}, lambda: f"cancelled {purged:,} jobs of {queue!r}")
+    call.output.answer(
+        {"purged": purged}, lambda: f"cancelled {counted(purged, 'job')} of queue {queue!r}"
+    )
 
 
 def _hint_at_typo(call: Invocation, queue: str) -> None:

@@ -21,6 +21,9 @@ STATE_STYLES: Final = {
     JobState.FAILED: "red",
     JobState.CANCELLED: "yellow",
 }
+SHORT: Final = 8
+"""Characters of a worker's id that people see."""
+
 UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -29,14 +32,20 @@ def jobs_table(jobs: Iterable[Job]) -> Table:
     now = datetime.now(UTC)
     table = _table("ID", "TASK", "QUEUE", "STATE", "AGE", "NOTE")
     for job in jobs:
+        age = span((now - job.created_at).total_seconds())
         table.add_row(
-            Text(job.id, no_wrap=True),
-            text(job.task),
-            text(job.queue),
-            state_text(job.state),
-            span((now - job.created_at).total_seconds()),
-            text(_note(job, now)),
+            job.id, text(job.task), job.queue, state_text(job.state), age, line(_note(job, now))
         )
+    return table
+
+
+def dead_letters_table(jobs: Iterable[Job]) -> Table:
+    """Failed jobs, one a line, with as much of their errors as there is room for."""
+    now = datetime.now(UTC)
+    table = _table("ID", "TASK", "QUEUE", "FAILED", "WHY")
+    for job in jobs:
+        ago = span((now - (job.finished_at or job.created_at)).total_seconds())
+        table.add_row(job.id, text(job.task), job.queue, f"{ago} ago", line(_note(job, now)))
     return table
 
 
@@ -50,7 +59,8 @@ def _note(job: Job, now: datetime) -> str:
         case JobState.RUNNING if job.progress is not None:
             return progress_text(job.progress)
         case JobState.FAILED if job.failure is not None:
-            return f"{job.reason}: {job.failure.kind}: {job.failure.message}".partition("\n")[0]
+            kind = job.failure.kind.rpartition(".")[2]
+            return f"{kind}: {job.failure.message}"
         case JobState.FAILED | JobState.CANCELLED:
             return f"{job.reason}: {job.detail}" if job.detail else job.reason
         case _:
@@ -99,20 +109,22 @@ def events_table(events: Iterable[JobEvent]) -> Table:
     """What happened to a job, oldest first."""
     table = _table("AT", "STATE", "REASON", "DETAIL")
     for event in events:
-        detail = event.detail or (f"by {event.worker}" if event.worker else "")
+        detail = event.detail or (f"by {event.worker[:SHORT]}" if event.worker else "")
         at = event.at.strftime("%H:%M:%S.%f")[:-3]
-        table.add_row(at, state_text(event.target), event.reason, text(detail))
+        table.add_row(at, state_text(event.target), event.reason, line(detail))
     return table
 
 
 def queues_table(queues: Iterable[QueueInfo]) -> Table:
-    """Queues and their figures."""
-    table = _table("QUEUE", *(state.upper() for state in JobState), "OLDEST", "")
+    """Queues and their figures; states that no job is in are left out, to fit a terminal."""
+    queues = list(queues)
+    states = [state for state in JobState if any(info.count(state) for info in queues)]
+    table = _table("QUEUE", *(state.upper() for state in states), "OLDEST", "")
     for column in table.columns[1:-1]:
         column.justify = "right"
     for info in queues:
         oldest = "" if info.oldest_age is None else span(info.oldest_age)
-        counts = [f"{info.count(state):,}" for state in JobState]
+        counts = [f"{info.count(state):,}" for state in states]
         table.add_row(text(info.name), *counts, oldest, "paused" if info.paused else "")
     return table
 
@@ -120,10 +132,11 @@ def queues_table(queues: Iterable[QueueInfo]) -> Table:
 def workers_table(workers: Iterable[WorkerStatus]) -> Table:
     """Worker processes."""
     now = datetime.now(UTC)
-    table = _table("NAME", "HOST", "PID", "QUEUES", "RUNNING", "UP", "LEASE")
+    table = _table("ID", "NAME", "HOST", "PID", "QUEUES", "RUNNING", "UP", "LEASE")
     for worker in workers:
         info = worker.info
         table.add_row(
+            info.id[:SHORT],
             text(info.name),
             text(info.host),
             str(info.pid),
@@ -136,15 +149,24 @@ def workers_table(workers: Iterable[WorkerStatus]) -> Table:
 
 
 def _table(*headers: str) -> Table:
+    """A table whose last column gives way where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for header in headers:
+    for header in headers[:-1]:
         table.add_column(header, overflow="ellipsis", no_wrap=True)
+    table.add_column(headers[-1])
     return table
 
 
 def text(value: str) -> Text:
     """Text that others wrote, without markup and without commands to the terminal."""
     return Text(printable(value))
+
+
+def line(value: str) -> Text:
+    """The first line of a text that others wrote, cut where the room ends."""
+    first = text(value.partition("\n")[0])
+    first.no_wrap, first.overflow = True, "ellipsis"
+    return first
 
 
 def state_text(state: JobState) -> Text:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ferryman.client.client import Client
-from ferryman.domain.errors import ConfigError, StoreError
+from ferryman.domain.errors import ConfigError, StoreError, StoreUnavailable
 from ferryman.domain.job import QueueInfo, WorkerStatus
 from ferryman.settings import Settings, scrub
 from ferryman.stores import JobStore, embedded_database_url, make_store
@@ -65,6 +65,8 @@ async def _reach(store: JobStore) -> list[Finding]:
         await store.open()
         findings = await store.check()
         return findings + work_findings(await store.queues(), await store.workers())
+    except StoreUnavailable as error:
+        return [Finding("error", str(error), "start the server, or correct the URL")]
     except StoreError as error:
         return [Finding("error", str(error))]
 
@@ -73,7 +75,7 @@ def work_findings(queues: Sequence[QueueInfo], workers: Sequence[WorkerStatus]) 
     """What stops jobs although the store is well."""
     live = [worker for worker in workers if worker.live]
     read = {queue for worker in live for queue in worker.info.queues}
-    findings = [Finding("ok", f"{len(live)} live worker processes, {len(queues)} queues")]
+    findings = [Finding("ok", f"live worker processes: {len(live)}, queues: {len(queues)}")]
     return findings + [finding for info in queues for finding in _queue_findings(info, read)]
 
 

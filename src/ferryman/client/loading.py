@@ -12,6 +12,10 @@ from ferryman.client.client import Client
 from ferryman.domain.errors import ConfigError
 
 
+class BrokenApplication(ConfigError):
+    """The application's own code failed while it was imported; its error is the cause."""
+
+
 def load_client(path: str) -> Client:
     """The application at `module:attribute`, `module`, `file.py` or `file.py:attribute`.
 
@@ -19,8 +23,8 @@ def load_client(path: str) -> Client:
     directory first.
 
     Raises:
-        ConfigError: nothing usable is there. Where the application's own code failed, that
-            error is the cause, with its traceback.
+        ConfigError: nothing usable is there.
+        BrokenApplication: its own code failed.
     """
     where, _, attribute = path.partition(":")
     if not where:
@@ -71,8 +75,8 @@ def _not_found(name: str, missing: str, root: Path) -> str:
     return f"{message} and where Python looks; change to the folder that holds it"
 
 
-def _broken(name: str, error: BaseException) -> ConfigError:
-    return ConfigError(f"{name!r} could not be imported: {type(error).__name__}: {error}")
+def _broken(name: str, error: BaseException) -> BrokenApplication:
+    return BrokenApplication(f"{name!r} could not be imported: {type(error).__name__}: {error}")
 
 
 def _named(module: ModuleType, attribute: str) -> Client:
