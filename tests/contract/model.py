@@ -22,7 +22,7 @@ from ferryman.domain.job import (
     WorkerInfo,
     WorkerStatus,
 )
-from ferryman.domain.outcomes import MAX_KILLS, Ending
+from ferryman.domain.outcomes import MAX_KILLS, Ending, Failure
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import (
     ClaimRequest,
@@ -293,15 +293,16 @@ class ModelStore:
         keep: Collection[str] = (),
     ) -> list[tuple[str, JobState]]:
         given = [one for one in self._held(worker.id) if one.job.id not in keep]
-        return [self._give_back(one, kill and one.job.id not in spare) for one in given]
+        return [self._give_back(one, kill, kill and one.job.id not in spare) for one in given]
 
-    def _give_back(self, record: Record, kill: bool) -> tuple[str, JobState]:
+    def _give_back(self, record: Record, kill: bool, charged: bool) -> tuple[str, JobState]:
         place = record.place
-        if kill:
+        if charged:
             record.set(kills=record.job.kills + 1)
         if self._stops(record, S.QUEUED):
             pass
-        elif record.job.kills >= MAX_KILLS and kill:
+        elif record.job.kills >= MAX_KILLS and charged:
+            record.set(failure=Failure(kind="ferryman.ProcessLost", message="lost"))
             self._move(record, S.FAILED, Reason.WORKER_LOST)
         else:
             self._move(record, S.QUEUED, Reason.LEASE_LOST if kill else Reason.HANDED_BACK)
@@ -327,7 +328,7 @@ class ModelStore:
 
     async def reap(self, limit: int = 1000) -> list[tuple[str, JobState]]:
         stalled = self.data.where(lambda job: job.state is S.RUNNING and not self._live(job.worker))
-        return [self._give_back(record, kill=True) for record in stalled[:limit]]
+        return [self._give_back(record, True, True) for record in stalled[:limit]]
 
     async def promote(self, limit: int = 1000) -> tuple[int, float | None]:
         now = moment(self.clock())

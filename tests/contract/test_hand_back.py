@@ -37,7 +37,9 @@ async def test_the_third_death_fails_the_job(world: World) -> None:
         assert await world.store.hand_back(worker, kill=True) == [(delivery.job_id, QUEUED)]
         delivery = await world.again(delivery, by=worker)
     assert await world.store.hand_back(worker, kill=True) == [(delivery.job_id, FAILED)]
-    assert (await world.job(delivery.job_id)).reason is Reason.WORKER_LOST
+    job = await world.job(delivery.job_id)
+    assert job.reason is Reason.WORKER_LOST
+    assert job.failure is not None  # a dead letter says what went wrong
     assert await world.claimed_ids(delivery.queue) == []
 
 
@@ -57,6 +59,8 @@ async def test_spared_jobs_are_not_charged(world: World) -> None:
     assert sorted(handed) == sorted([(guilty.job_id, QUEUED), (spared.job_id, QUEUED)])
     assert (await world.job(guilty.job_id)).kills == 1
     assert (await world.job(spared.job_id)).kills == 0
+    for one in (guilty, spared):  # its process is dead all the same
+        assert (await world.job(one.job_id)).reason is Reason.LEASE_LOST
 
 
 async def test_kept_jobs_stay(world: World) -> None:

@@ -86,6 +86,7 @@ async def test_the_third_kill_is_the_last(world: World) -> None:
     job = await world.job(delivery.job_id)
     assert (job.state, job.reason) == (JobState.FAILED, Reason.WORKER_LOST)
     assert job.kills == MAX_KILLS
+    assert job.failure is not None
     assert job.finished_at == world.clock.moment()
     assert (job.attempts, job.deliveries) == (0, MAX_KILLS)
 

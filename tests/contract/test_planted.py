@@ -86,28 +86,28 @@ class EagerReaper(ModelStore):
 
     async def reap(self, limit: int = 1000) -> list[tuple[str, JobState]]:
         running = self.data.where(lambda job: job.state is S.RUNNING)
-        return [self._give_back(record, kill=True) for record in running[:limit]]
+        return [self._give_back(record, True, True) for record in running[:limit]]
 
 
 class KillsNotCounted(ModelStore):
     """A poison job starts for ever."""
 
-    def _give_back(self, record: Record, kill: bool) -> tuple[str, JobState]:
-        return super()._give_back(record, kill=False)
+    def _give_back(self, record: Record, kill: bool, charged: bool) -> tuple[str, JobState]:
+        return super()._give_back(record, kill, charged=False)
 
 
 class ShutdownsCounted(ModelStore):
     """Enough restarts make a job fail."""
 
-    def _give_back(self, record: Record, kill: bool) -> tuple[str, JobState]:
-        return super()._give_back(record, kill=True)
+    def _give_back(self, record: Record, kill: bool, charged: bool) -> tuple[str, JobState]:
+        return super()._give_back(record, kill, charged=True)
 
 
 class BackToTheEnd(ModelStore):
     """A job that was handed back waits behind all others."""
 
-    def _give_back(self, record: Record, kill: bool) -> tuple[str, JobState]:
-        given = super()._give_back(record, kill)
+    def _give_back(self, record: Record, kill: bool, charged: bool) -> tuple[str, JobState]:
+        given = super()._give_back(record, kill, charged)
         record.place = next(self.data.numbers)
         return given
 
@@ -209,7 +209,7 @@ class RacingReapers(ModelStore):
         await asyncio.sleep(0)
         for record in stalled:
             record.job = msgspec.structs.replace(record.job, state=S.RUNNING)
-        return [self._give_back(record, kill=True) for record in stalled[:limit]]
+        return [self._give_back(record, True, True) for record in stalled[:limit]]
 
 
 class TokensBeginAgain(ModelStore):
