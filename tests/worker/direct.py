@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ferryman.client.client import Client
@@ -12,9 +12,17 @@ from ferryman.settings import Settings
 from ferryman.stores import JobStore
 from ferryman.worker.keeping import new_identity
 from ferryman.worker.loop import Worker
+from ferryman.worker.messages import Why
 from ferryman.worker.options import WorkerOptions
 from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
+
+
+async def eventually(condition: Callable[[], bool], timeout: float = 5.0) -> None:
+    """Return once `condition` holds."""
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110 - conditions of any kind, without an event
+            await asyncio.sleep(0.002)
 
 
 class Silent:
@@ -35,7 +43,10 @@ def model_store() -> ModelStore:
 class Direct:
     """A worker that runs in the test's own loop, and its store."""
 
-    def __init__(self, client: Client, store: JobStore, worker: Worker) -> None:
+    def __init__(
+        self, client: Client, store: JobStore, worker: Worker, running: "asyncio.Task[Why]"
+    ) -> None:
+        self.running = running
         self.client = client
         self.store = store
         self.worker = worker
@@ -82,11 +93,13 @@ async def directly(
     worker = Worker(client, store, info, given, Silent(), None)
     running = asyncio.create_task(worker.run())
     try:
-        yield Direct(client, store, worker)
+        yield Direct(client, store, worker, running)
     finally:
         worker.stop(given.grace)
-        await running
-        await worker.close()
+        try:
+            await running
+        finally:
+            await worker.close()
 
 
 def client() -> Client:

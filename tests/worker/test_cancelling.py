@@ -7,6 +7,7 @@ import pytest
 
 from ferryman import JobState, Reason
 from ferryman.client.handles import JobHandle
+from ferryman.worker import proctree
 from tests.worker.rig import Rig, RunningWorker, until
 
 
@@ -54,8 +55,8 @@ def test_cancel_ends_all_that_the_job_has_started(rig: Rig) -> None:
         until(lambda: cancelled(job))
         # The worker hears of it within a second; then the grace, then SIGTERM at once.
         assert time.monotonic() - asked < 1 + grace + 2
-        assert not [one for one in programs if one.is_running()], "dead, and no zombie"
-        until(lambda: not zombies(worker))
+        assert not proctree.living(programs)
+        until(lambda: not zombies(worker) and not any(one.is_running() for one in programs), 2)
 
 
 def test_a_time_out_ends_all_that_the_job_has_started(rig: Rig) -> None:
@@ -64,5 +65,5 @@ def test_a_time_out_ends_all_that_the_job_has_started(rig: Rig) -> None:
         programs = rig.pids()
         until(lambda: job.refresh().state is JobState.FAILED)
         assert job.record.reason is Reason.TIMEOUT
-        assert not [one for one in programs if one.is_running()]
-        until(lambda: not zombies(worker))
+        assert not proctree.living(programs)
+        until(lambda: not zombies(worker) and not any(one.is_running() for one in programs), 2)

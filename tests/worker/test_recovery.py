@@ -1,6 +1,5 @@
 """Processes that die, and jobs that make them look dead."""
 
-import contextlib
 import signal
 import time
 
@@ -9,6 +8,7 @@ import pytest
 
 from ferryman import JobFailed, JobState, Reason
 from ferryman.client.handles import JobHandle
+from ferryman.worker import proctree
 from tests.worker.rig import Rig, RunningWorker, until
 
 
@@ -64,13 +64,7 @@ def test_nothing_outlives_its_supervisor(rig: Rig) -> None:
         assert len(tree) >= 4
         worker.process.kill()
         psutil.wait_procs(tree, timeout=5)
-        assert not [process for process in tree if _lives(process)]
-
-
-def _lives(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+        assert not proctree.living(tree)
 
 
 @pytest.mark.parametrize("task", ["hold_the_interpreter", "block_the_loop"])
@@ -120,12 +114,12 @@ def test_what_a_dead_process_has_started_is_killed_too(rig: Rig) -> None:
         rig.enqueue("run_sleep", 60)
         [program] = rig.pids()
         kill_one(worker)
-        until(lambda: not _lives(program))
+        until(lambda: not proctree.living([program]))
 
 
 def test_a_worker_that_was_suspended_past_its_lease_starts_anew(rig: Rig) -> None:
     with rig.worker() as first:
-        job = rig.enqueue("nap", 8)
+        job = rig.enqueue("nap", 6)
         [line] = until(lambda: rig.lines("start", job.id))
         with rig.worker():
             rig.until_live(2)
