@@ -3,15 +3,13 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
+from ferryman.client.access import Access
 from ferryman.client.collections import DeadLetters, Jobs, Queues, Workers
-from ferryman.client.connections import Connections
 from ferryman.client.handles import JobHandle
-from ferryman.client.portal import Portal
 from ferryman.client.resources import Resource
 from ferryman.client.task import Task
 from ferryman.domain.errors import ConfigError, UnknownTask
 from ferryman.domain.ids import check_name
-from ferryman.domain.job import Job, Submitted
 from ferryman.domain.outcomes import Retry
 from ferryman.domain.policy import RetryPolicy, TaskPolicy, parse_bytes
 from ferryman.domain.priority import Priority, parse_priority
@@ -33,12 +31,11 @@ class Client:
         self.settings = settings
         self.tasks: dict[str, Task[..., Any]] = {}
         self.resources: dict[str, Resource] = {}
-        self.jobs = Jobs(self)
-        self.queues = Queues(self)
-        self.dead_letters = DeadLetters(self)
-        self.workers = Workers(self)
-        self._portal = Portal()
-        self._connections = Connections(settings)
+        self._access = Access(settings)
+        self.jobs = Jobs(self._access)
+        self.queues = Queues(self._access)
+        self.dead_letters = DeadLetters(self._access)
+        self.workers = Workers(self._access)
 
     # -- declaring -----------------------------------------------------------------------------
 
@@ -97,8 +94,10 @@ class Client:
             **policy,
         )
         check_name(complete.queue, "queue")
-        self.tasks[name] = Task(self, name, complete, function)
-        return self.tasks[name]
+        task = self.tasks[name] = Task(self._access, name, complete, function)
+        if task.signature is not None:
+            self._access.signatures[name] = task.signature
+        return task
 
     def resource(self, factory: Callable[[], Any]) -> Resource:
         """Declare a value that lives as long as the process that uses it: `@app.resource`.
@@ -118,7 +117,9 @@ class Client:
             queue: where the jobs go of a task whose code is not here.
         """
         known = self.tasks.get(name)
-        return known if known is not None else Task(self, name, TaskPolicy(queue=queue), None)
+        return (
+            known if known is not None else Task(self._access, name, TaskPolicy(queue=queue), None)
+        )
 
     def lookup(self, name: str) -> Task[..., Any]:
         """The registered task of this name.
@@ -149,40 +150,23 @@ class Client:
 
     def close(self) -> None:
         """Let go of the connections that synchronous calls opened. Later calls open new ones."""
-        self.run(self.aclose())
-        self._portal.close()
+        self._access.close()
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections. Later calls open new ones."""
-        await self._connections.close()
-
-    # -- the way to the store, for the parts of Ferryman ----------------------------------------
+        await self._access.aclose()
 
     async def store(self) -> JobStore:
-        """The open store of the running event loop.
+        """The open store of the running event loop, for the parts of Ferryman.
 
         Raises:
             StoreUnavailable: the server cannot be reached.
         """
-        return await self._connections.store()
-
-    def transactional_store(self) -> JobStore:
-        """A store without a connection, for `submit_in` over the caller's own."""
-        return self._connections.unopened()
+        return await self._access.store()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine of this client from synchronous code."""
-        return self._portal.run(coroutine)
-
-    def handle(self, submitted: Submitted, returns: Any = Any) -> JobHandle[Any]:
-        """The handle of a job that was just taken in."""
-        return JobHandle(self, submitted.job_id, created=submitted.created, returns=returns)
-
-    def handle_of(self, record: Job) -> JobHandle[Any]:
-        """The handle of a job that was read."""
-        known = self.tasks.get(record.task)
-        returns = known.returns if known is not None else Any
-        return JobHandle(self, record.id, record=record, returns=returns)
+        return self._access.run(coroutine)
 
 
 def _retry_policy(retry: Retry | RetryPolicy | int | None) -> RetryPolicy:

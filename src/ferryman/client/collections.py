@@ -3,17 +3,15 @@
 import builtins
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
+from ferryman.client.access import Access
 from ferryman.client.handles import JobHandle, found
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.ids import check_name
 from ferryman.domain.job import QueueInfo, WorkerStatus
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter, JobStore, Page, Verdict
-
-if TYPE_CHECKING:
-    from ferryman.client.client import Client
 
 BATCH = 500
 """Jobs that one call of a bulk operation names."""
@@ -46,8 +44,8 @@ class JobPage(list[JobHandle[Any]]):
 class Jobs:
     """The jobs in the store (`app.jobs`)."""
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def get(self, id: str) -> JobHandle[Any]:
         """The job of this id.
@@ -55,13 +53,13 @@ class Jobs:
         Raises:
             JobNotFound: the store does not hold it.
         """
-        return self._client.run(self.aget(id))
+        return self._access.run(self.aget(id))
 
     async def aget(self, id: str) -> JobHandle[Any]:
         """`get` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         [record] = await store.get([check_name(id, "job id")])
-        return self._client.handle_of(found(id, record))
+        return JobHandle(self._access, id, record=found(id, record))
 
     def list(
         self, *, limit: int = 50, cursor: str | None = None, **where: Unpack[Where]
@@ -71,44 +69,44 @@ class Jobs:
         Raises:
             ConfigError: an unknown state, or a cursor that is not of this store.
         """
-        return self._client.run(self.alist(limit=limit, cursor=cursor, **where))
+        return self._access.run(self.alist(limit=limit, cursor=cursor, **where))
 
     async def alist(
         self, *, limit: int = 50, cursor: str | None = None, **where: Unpack[Where]
     ) -> JobPage:
         """`list` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         page = await store.page(_filter(where), limit=limit, cursor=cursor)
-        return JobPage(map(self._client.handle_of, page.jobs), page)
+        return JobPage((JobHandle(self._access, one.id, record=one) for one in page.jobs), page)
 
     def count(self, **where: Unpack[Where]) -> int:
         """How many jobs match; may look at each of them."""
-        return self._client.run(self.acount(**where))
+        return self._access.run(self.acount(**where))
 
     async def acount(self, **where: Unpack[Where]) -> int:
         """`count` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         return await store.count(_filter(where))
 
 
 class Queues:
     """The queues in the store (`app.queues`)."""
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def list(self) -> builtins.list[QueueInfo]:
         """Every queue that has held a job or was paused, by name."""
-        return self._client.run(self.alist())
+        return self._access.run(self.alist())
 
     async def alist(self) -> builtins.list[QueueInfo]:
         """`list` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         return await store.queues()
 
     def info(self, queue: str) -> QueueInfo:
         """A queue's figures; all zero for one that never held a job."""
-        return self._client.run(self.ainfo(queue))
+        return self._access.run(self.ainfo(queue))
 
     async def ainfo(self, queue: str) -> QueueInfo:
         """`info` for asynchronous code."""
@@ -118,37 +116,37 @@ class Queues:
 
     def pause(self, queue: str) -> None:
         """Stop claims from a queue. Running jobs go on, new ones are taken in."""
-        self._client.run(self.apause(queue))
+        self._access.run(self.apause(queue))
 
     async def apause(self, queue: str) -> None:
         """`pause` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         await store.pause(check_name(queue, "queue"))
 
     def resume(self, queue: str) -> None:
         """Let claims from a queue go on."""
-        self._client.run(self.aresume(queue))
+        self._access.run(self.aresume(queue))
 
     async def aresume(self, queue: str) -> None:
         """`resume` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         await store.resume(check_name(queue, "queue"))
 
     def purge(self, queue: str) -> int:
         """Cancel every job of a queue that is not running and has not ended; returns how many."""
-        return self._client.run(self.apurge(queue))
+        return self._access.run(self.apurge(queue))
 
     async def apurge(self, queue: str) -> int:
         """`purge` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         return await store.purge(check_name(queue, "queue"))
 
 
 class DeadLetters:
     """The failed jobs, kept until someone retries or discards them (`app.dead_letters`)."""
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def list(
         self,
@@ -159,7 +157,7 @@ class DeadLetters:
         cursor: str | None = None,
     ) -> JobPage:
         """A page of the dead letters."""
-        return self._client.run(self.alist(task=task, queue=queue, limit=limit, cursor=cursor))
+        return self._access.run(self.alist(task=task, queue=queue, limit=limit, cursor=cursor))
 
     async def alist(
         self,
@@ -170,27 +168,27 @@ class DeadLetters:
         cursor: str | None = None,
     ) -> JobPage:
         """`list` for asynchronous code."""
-        return await self._client.jobs.alist(
+        return await Jobs(self._access).alist(
             state=JobState.FAILED, task=task, queue=queue, limit=limit, cursor=cursor
         )
 
     def retry_all(self, *, task: str | None = None, queue: str | None = None) -> int:
         """Send every dead letter that matches back to its queue; returns how many went."""
-        return self._client.run(self.aretry_all(task=task, queue=queue))
+        return self._access.run(self.aretry_all(task=task, queue=queue))
 
     async def aretry_all(self, *, task: str | None = None, queue: str | None = None) -> int:
         """`retry_all` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         ids = await self._ids(store, task, queue)
         return await _in_batches(ids, store.retry)
 
     def discard_all(self, *, task: str | None = None, queue: str | None = None) -> int:
         """Delete every dead letter that matches; returns how many there were."""
-        return self._client.run(self.adiscard_all(task=task, queue=queue))
+        return self._access.run(self.adiscard_all(task=task, queue=queue))
 
     async def adiscard_all(self, *, task: str | None = None, queue: str | None = None) -> int:
         """`discard_all` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         ids = await self._ids(store, task, queue)
         return await _in_batches(ids, store.discard)
 
@@ -212,16 +210,16 @@ class DeadLetters:
 class Workers:
     """The worker processes that the store knows (`app.workers`)."""
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def list(self) -> builtins.list[WorkerStatus]:
         """Every worker process, by name."""
-        return self._client.run(self.alist())
+        return self._access.run(self.alist())
 
     async def alist(self) -> builtins.list[WorkerStatus]:
         """`list` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         return await store.workers()
 
 

@@ -1,8 +1,8 @@
 """Job handles: one job, to look at, to wait for, to stop or to send back."""
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ferryman import codec
+from ferryman.client.access import Access
 from ferryman.domain.errors import (
     IllegalTransition,
     JobCancelled,
@@ -14,9 +14,6 @@ from ferryman.domain.errors import (
 from ferryman.domain.job import Job, JobEvent
 from ferryman.domain.states import JobState
 from ferryman.stores.base import Verdict
-
-if TYPE_CHECKING:
-    from ferryman.client.client import Client
 
 T = TypeVar("T")
 
@@ -33,16 +30,14 @@ class JobHandle(Generic[T]):
 
     def __init__(
         self,
-        client: "Client",
+        access: Access,
         id: str,
         *,
         created: bool = True,
         record: Job | None = None,
-        returns: Any = Any,
     ) -> None:
-        self._client = client
+        self._access = access
         self._record = record
-        self._returns = returns
         self.id = id
         self.created = created
 
@@ -73,11 +68,11 @@ class JobHandle(Generic[T]):
         Raises:
             JobNotFound: the store does not hold it (any more).
         """
-        return self._client.run(self.arefresh())
+        return self._access.run(self.arefresh())
 
     async def arefresh(self) -> "JobHandle[T]":
         """`refresh` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         [record] = await store.get([self.id])
         self._record = found(self.id, record)
         return self
@@ -90,14 +85,14 @@ class JobHandle(Generic[T]):
             WaitTimeout: it has not ended yet, and goes on.
             JobNotFound: the store does not hold it (any more).
         """
-        return self._client.run(self.aresult(timeout))
+        return self._access.run(self.aresult(timeout))
 
     async def aresult(self, timeout: float | None = None) -> T:
         """`result` for asynchronous code."""
         record = await self._await_end(FOREVER if timeout is None else timeout)
         match record.state:
             case JobState.SUCCEEDED:
-                value: T = codec.decode_result(record.result, self._returns)
+                value: T = self._access.decode_result(record.task, record.result)
                 return value
             case JobState.FAILED:
                 failure = record.failure
@@ -115,11 +110,11 @@ class JobHandle(Generic[T]):
             IllegalTransition: it had ended already.
             JobNotFound: the store does not hold it.
         """
-        return self._client.run(self.acancel(by))
+        return self._access.run(self.acancel(by))
 
     async def acancel(self, by: str = "") -> bool:
         """`cancel` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         [verdict] = await store.cancel([self.id], by=by)
         self._check(verdict, "cancelled: it has ended already")
         return verdict is Verdict.APPLIED
@@ -133,15 +128,15 @@ class JobHandle(Generic[T]):
             JobExists: another live job holds its unique key.
             JobNotFound: the store does not hold it.
         """
-        return self._client.run(self.aretry(*args, **kwargs))
+        return self._access.run(self.aretry(*args, **kwargs))
 
     async def aretry(self, *args: Any, **kwargs: Any) -> "JobHandle[T]":
         """`retry` for asynchronous code."""
         data = None
         if args or kwargs:
             await self.arefresh()
-            data = self._client.named(self.record.task).new_job(args, kwargs).args
-        store = await self._client.store()
+            data = self._access.encode_args(self.record.task, args, kwargs)
+        store = await self._access.store()
         [verdict] = await store.retry([self.id], args=data)
         if verdict is Verdict.CONFLICT:
             raise JobExists(f"another live job holds the unique key of {self.id}", self.id)
@@ -155,25 +150,25 @@ class JobHandle(Generic[T]):
             IllegalTransition: it has not ended.
             JobNotFound: the store does not hold it.
         """
-        self._client.run(self.adiscard())
+        self._access.run(self.adiscard())
 
     async def adiscard(self) -> None:
         """`discard` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         [verdict] = await store.discard([self.id])
         self._check(verdict, "discarded: it has not ended")
 
     def events(self) -> list[JobEvent]:
         """What happened to the job, oldest first."""
-        return self._client.run(self.aevents())
+        return self._access.run(self.aevents())
 
     async def aevents(self) -> list[JobEvent]:
         """`events` for asynchronous code."""
-        store = await self._client.store()
+        store = await self._access.store()
         return await store.events(self.id)
 
     async def _await_end(self, timeout: float) -> Job:
-        store = await self._client.store()
+        store = await self._access.store()
         self._record = found(self.id, await store.wait_for_end(self.id, timeout))
         return self._record
 

@@ -4,23 +4,21 @@ import inspect
 import typing
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import Annotated, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from ferryman import codec
+from ferryman.client.access import Access
 from ferryman.client.context import JobContext
 from ferryman.client.handles import JobHandle
 from ferryman.client.resources import Resource
 from ferryman.domain.errors import ConfigError, InvalidArguments
 from ferryman.domain.ids import check_key, check_name, new_id
-from ferryman.domain.job import JobOptions, NewJob
+from ferryman.domain.job import JobOptions, NewJob, Submitted
 from ferryman.domain.outcomes import Retry
 from ferryman.domain.policy import MAX_DELAY, RetryPolicy, TaskPolicy
 from ferryman.domain.priority import Priority, parse_priority
-
-if TYPE_CHECKING:
-    from ferryman.client.client import Client
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,9 +77,9 @@ class Task(Generic[P, R]):
     """
 
     def __init__(
-        self, client: "Client", name: str, policy: TaskPolicy, function: Callable[P, R] | None
+        self, access: Access, name: str, policy: TaskPolicy, function: Callable[P, R] | None
     ) -> None:
-        self._client = client
+        self._access = access
         self._options = EnqueueOptions()
         self.name = check_name(name, "task name")
         self.policy = policy
@@ -205,13 +203,12 @@ class Task(Generic[P, R]):
         Raises:
             InvalidArguments: they do not fit the function, or are over 1 MiB.
         """
-        encode = self.signature.encode if self.signature else codec.encode_args
         options = self._options
         return NewJob(
             id=options.id or new_id(),
             task=self.name,
             queue=options.queue or self.policy.queue,
-            args=encode(args, kwargs),
+            args=self._access.encode_args(self.name, args, kwargs),
             priority=self.policy.priority if options.priority is None else options.priority,
             delay=options.delay,
             run_at=_milliseconds(options.run_at),
@@ -235,19 +232,17 @@ class Task(Generic[P, R]):
 
     def _submit(self, jobs: list[NewJob]) -> list[JobHandle[Any]]:
         if self._options.session is None:
-            return self._client.run(self._asubmit(jobs))
-        submitted = self._client.transactional_store().submit_in(self._options.session, jobs)
-        return [self._client.handle(one, self.returns) for one in submitted]
+            return self._access.run(self._asubmit(jobs))
+        submitted = self._access.transactional_store().submit_in(self._options.session, jobs)
+        return self._handles(submitted)
 
     async def _asubmit(self, jobs: list[NewJob]) -> list[JobHandle[Any]]:
-        store = await self._client.store()
+        store = await self._access.store()
         submitted = await store.submit(jobs, transaction=self._options.session)
-        return [self._client.handle(one, self.returns) for one in submitted]
+        return self._handles(submitted)
 
-    @property
-    def returns(self) -> Any:
-        """The annotation of what the function returns; `Any` where it is not known."""
-        return self.signature.returns if self.signature else Any
+    def _handles(self, submitted: Iterable[Submitted]) -> list[JobHandle[Any]]:
+        return [JobHandle(self._access, one.job_id, created=one.created) for one in submitted]
 
 
 def _milliseconds(moment: datetime | None) -> int | None:
