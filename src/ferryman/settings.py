@@ -78,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.database_url or self.valkey_url)
 
 
+def embedded_database_url() -> str:
+    """The SQLite file that is used where no store is configured."""
+    return f"sqlite:///{EMBEDDED_DIR / 'ferryman.db'}"
+
+
 def load_settings(environment: Mapping[str, str] | None = None, **given: Any) -> Settings:
     """Settings from keyword arguments (`None` is: not given) over `FERRYMAN_*` variables.
 

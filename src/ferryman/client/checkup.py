@@ -9,8 +9,8 @@ import msgspec
 from ferryman.client.client import Client
 from ferryman.domain.errors import ConfigError, StoreError, StoreUnavailable
 from ferryman.domain.job import QueueInfo, WorkerStatus
-from ferryman.settings import Settings, scrub
-from ferryman.stores import JobStore, embedded_database_url, make_store
+from ferryman.settings import Settings, embedded_database_url, scrub
+from ferryman.stores import JobStore, make_store
 from ferryman.stores.base import Finding
 
 PROMISES: Final = {

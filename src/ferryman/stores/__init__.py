@@ -1,13 +1,8 @@
 """The stores, and the one place that chooses among them."""
 
-from collections.abc import Callable
-
 from ferryman.domain.errors import ConfigError
-from ferryman.settings import EMBEDDED_DIR, Settings
-from ferryman.stores.base import JobStore
-
-Clock = Callable[[], int]
-"""Epoch milliseconds; replaces the store's own clock in tests."""
+from ferryman.settings import Settings
+from ferryman.stores.base import Clock, JobStore
 
 
 def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
@@ -32,9 +27,4 @@ def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
     return SqlStore(settings, clock=clock)
 
 
-def embedded_database_url() -> str:
-    """The SQLite file that is used where no store is configured."""
-    return f"sqlite:///{EMBEDDED_DIR / 'ferryman.db'}"
-
-
-__all__ = ["Clock", "JobStore", "embedded_database_url", "make_store"]
+__all__ = ["Clock", "JobStore", "make_store"]

@@ -13,7 +13,7 @@ Rules that hold for every method:
 Left out on purpose: how a store is reached, its tables, its keys, its scripts.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -33,6 +33,9 @@ from ferryman.domain.job import (
 )
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
+
+Clock = Callable[[], int]
+"""Epoch milliseconds; replaces a store's own clock in tests."""
 
 
 class Verdict(StrEnum):

@@ -27,10 +27,10 @@ from ferryman.domain.job import (
 )
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
-from ferryman.settings import Settings
-from ferryman.stores import Clock, embedded_database_url
+from ferryman.settings import Settings, embedded_database_url
 from ferryman.stores.base import (
     ClaimRequest,
+    Clock,
     Finding,
     JobFilter,
     Page,
