@@ -30,7 +30,7 @@ check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q tests/unit/test_repository.py
 
 format: $(VENV)/ready ## Format the code and sort its imports
