@@ -5,7 +5,7 @@ are many rows for one statement: an array a column on PostgreSQL, a repeated sta
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -32,8 +32,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
+from ferryman.stores.base import Clock
+
 Kind = Literal["sqlite", "postgresql"]
-Clock = Callable[[], int]
 Parameters = dict[str, Any] | list[dict[str, Any]]
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
