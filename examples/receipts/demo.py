@@ -70,15 +70,15 @@ def _demonstrate(console: Console, folder: Path, given: argparse.Namespace) -> i
     console.print(f"Drew {given.count} receipts in {time.monotonic() - began:.1f} s.")
     ledger = Ledger(folder / "ledger.db")
     ledger.create()
-    app = Ferryman()
-    run = Run(app, ledger, _orders(folder, list(truths)), kill=given.kill)
-    run.enqueue()
-    report.introduce(console, run, given.concurrency)
-    with Fleet(given.concurrency, folder / "worker.log") as fleet:
-        with report.live(console, run):
-            run.watch(fleet, DEADLINE)
-        run.left_behind = len(fleet.stop())
-    run.close()
+    with contextlib.closing(Ferryman()) as app:
+        run = Run(app, ledger, _orders(folder, list(truths)), kill=given.kill)
+        run.enqueue()
+        report.introduce(console, run, given.concurrency)
+        with Fleet(given.concurrency, folder / "worker.log") as fleet:
+            with report.live(console, run):
+                run.watch(fleet, DEADLINE)
+            run.left_behind = len(fleet.stop())
+        run.take_down()
     return report.conclude(console, run, truths, folder)
 
 

@@ -137,9 +137,9 @@ def _show_recovery(console: Console, run: Run) -> None:
         console.print(
             f"\nKilled the {run.killed.what}, at work on "
             f"{', '.join(victim.receipt for victim in run.killed.victims)}.\n"
-            f"Back in the queue after [bold]{run.back_after(Reason.LEASE_LOST):.2f} s[/], claimed "
-            f"after {run.back_after(Reason.CLAIMED):.2f} s, and read after {run.read_again():.2f} s, "
-            "when a new process had loaded its models.",
+            f"Back in the queue after [bold]{run.back_after(Reason.LEASE_LOST):.2f} s[/], "
+            f"claimed after {run.back_after(Reason.CLAIMED):.2f} s,\n"
+            f"read again after {run.read_again():.2f} s, when a process had loaded its models.",
             highlight=False,
             soft_wrap=True,
         )

@@ -95,10 +95,9 @@ class Run:
                 self._kill(fleet)
             time.sleep(TICK)
 
-    def close(self) -> None:
-        """Take down what happened to each job, and let go of the store."""
+    def take_down(self) -> None:
+        """Note all that happened to each job, in order."""
         self.events = {order.id: self.app.jobs.get(order.id).events() for order in self.orders}
-        self.app.close()
 
     @property
     def ended(self) -> bool:

@@ -138,7 +138,7 @@ def test_a_kill_that_was_survived_is_reported_with_its_times(run: Run) -> None:
     code, text = concluded(run)
 
     assert code == 0
-    assert "Back in the queue after 0.25 s, claimed after 0.75 s" in text
+    assert "Back in the queue after 0.25 s, claimed after 0.75 s," in text
 
 
 def recover_slowly(run: Run) -> None:
