@@ -153,13 +153,14 @@ class Twins:
         if not self.deliveries:
             return
         delivery = self.deliveries[-1 - which % len(self.deliveries)]
+        scheduled = state is JobState.SCHEDULED
         one = Ending(
             job_id=delivery.job_id,
             queue=delivery.queue,
             token=delivery.token,
             state=state,
             reason=REASONS[state],
-            delay=self._distinct(delay, delivery.job_id) if state is JobState.SCHEDULED else 0.0,
+            delay=self._distinct(delay or 1.0, delivery.job_id) if scheduled else 0.0,
             result=b"1" if state is JobState.SUCCEEDED else None,
             **fields,
         )
@@ -311,7 +312,11 @@ def _comparable(job: Job | None) -> Job | None:
     """A record without what the contract leaves open."""
     if job is None:
         return None
-    left = msgspec.structs.replace(job, detail="", failure=NO_WORDS if job.failure else None)
+    left = msgspec.structs.replace(job, detail="", failure=None)
+    if job.state is JobState.FAILED:
+        left = msgspec.structs.replace(left, failure=NO_WORDS if job.failure else None)
+    if job.state.terminal:
+        left = msgspec.structs.replace(left, cancel_requested=False)
     if job.state is not JobState.RUNNING:
         left = msgspec.structs.replace(left, worker=None)
     if job.state is not JobState.SCHEDULED:

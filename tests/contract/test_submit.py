@@ -131,6 +131,22 @@ async def test_a_batch_that_got_half_way_is_completed_by_its_repeat(world: World
     assert sorted(await world.claimed_ids()) == [job.id for job in batch]
 
 
+async def test_batches_that_overlap_tell_what_is_new(world: World) -> None:
+    await world.submit("a")
+    await world.submit("a", "b")
+    submitted = await world.submit("c", "b", "d")
+    assert [one.created for one in submitted] == [True, False, True]
+    assert await world.claimed_ids() == ["a", "b", "c", "d"]
+
+
+async def test_what_was_there_already_leaves_no_gap_in_the_order(world: World) -> None:
+    known = [f"known-{number}" for number in range(20)]
+    await world.submit(*known)
+    await world.submit(*known, "first")
+    await world.submit("second")
+    assert await world.claimed_ids() == [*known, "first", "second"]
+
+
 async def test_an_id_twice_in_a_batch_is_one_job(world: World) -> None:
     submitted = await world.submit("a", "b", "a")
     assert [(one.job_id, one.created) for one in submitted] == [
