@@ -117,7 +117,7 @@ def _store(kind: str, folder: Path) -> Iterator[None]:
     if kind == "valkey":
         from ferryman.embedded import valkey_server
 
-        with valkey_server() as url:
+        with valkey_server(folder) as url:
             os.environ["FERRYMAN_VALKEY_URL"] = url
             yield
     else:

@@ -194,17 +194,22 @@ def _accuracy(right: Mapping[str, list[bool]]) -> Iterator[tuple[str, bool]]:
 
 
 def _show_what_to_try(console: Console, folder: Path) -> None:
-    console.print(
-        f"""
-[bold]What to try next[/]
-  make demo KILL=1                 kill a child in the middle of a receipt
-  .venv/bin/python -m examples.receipts.demo --kill worker --store valkey
-  Look at this run with the command line:
-    export FERRYMAN_DATABASE_URL=sqlite:///{folder}/jobs.db
-    .venv/bin/ferryman jobs list --state failed
-    .venv/bin/ferryman jobs show receipt-broken
-    .venv/bin/ferryman dead-letters retry receipt-broken
-  Read examples/receipts/app.py: that is all that an application needs.""",
-        highlight=False,
-        soft_wrap=True,
-    )
+    lines = [
+        "",
+        "[bold]What to try next[/]",
+        "  make demo KILL=1           kills a child process in the middle of a receipt",
+        "  .venv/bin/python -m examples.receipts.demo --kill worker --store valkey",
+    ]
+    jobs = folder / "jobs.db"
+    if jobs.exists():
+        lines += [
+            "  Look at this run from the command line, mend the broken file, and try it again:",
+            f"    export FERRYMAN_DATABASE_URL=sqlite:///{jobs}",
+            "    .venv/bin/ferryman jobs list",
+            "    .venv/bin/ferryman jobs show receipt-broken",
+            f"    cp {folder}/pictures/00.jpg {folder}/pictures/broken.jpg",
+            "    .venv/bin/ferryman dead-letters retry receipt-broken",
+            "    .venv/bin/ferryman worker examples.receipts.app:app --burst",
+        ]
+    lines += ["  Read examples/receipts/app.py: that is all that an application needs."]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
