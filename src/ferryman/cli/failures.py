@@ -1,8 +1,6 @@
 """How a command that fails says so: a line for people or JSON for programs, and an exit code."""
 
 import sys
-import traceback
-from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -79,25 +77,10 @@ def describe(error: Exception) -> dict[str, Any]:
         "type": type(error).__name__,
         "message": str(error),
         "hint": HINTS.get(type(error)),
-        "traceback": user_traceback(error) if isinstance(error, BrokenApplication) else None,
+        "traceback": error.users_traceback if isinstance(error, BrokenApplication) else None,
     }
 
 
 def _show_usage(error: Exception) -> None:
     show: Any = getattr(error, "show")  # noqa: B009 - its base is not exported
     show()
-
-
-def user_traceback(error: BrokenApplication) -> str:
-    """What went wrong in the application's code, without the frames that led there."""
-    cause = error.__cause__ or error
-    frames = [
-        frame for frame in traceback.extract_tb(cause.__traceback__) if not _ours(frame.filename)
-    ]
-    lines = traceback.format_list(frames) + traceback.format_exception_only(cause)
-    return "Traceback (most recent call last):\n" + "".join(lines)
-
-
-def _ours(filename: str) -> bool:
-    package = str(Path(__file__).parents[1])
-    return filename.startswith((package, "<frozen importlib")) or "/importlib/" in filename

@@ -4,6 +4,7 @@ import difflib
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,15 @@ from ferryman.domain.errors import ConfigError
 
 class BrokenApplication(ConfigError):
     """The application's own code failed while it was imported; its error is the cause."""
+
+    @property
+    def users_traceback(self) -> str:
+        """What went wrong there, without the frames of the import machinery and of Ferryman."""
+        cause = self.__cause__ or self
+        frames = traceback.extract_tb(cause.__traceback__)
+        theirs = [frame for frame in frames if not _is_machinery(frame.filename)]
+        lines = traceback.format_list(theirs) + traceback.format_exception_only(cause)
+        return "Traceback (most recent call last):\n" + "".join(lines)
 
 
 def load_client(path: str) -> Client:
@@ -105,6 +115,11 @@ def _only(module: ModuleType) -> Client:
             raise ConfigError(
                 f"module {module.__name__!r} holds no application: write app = Ferryman() in it"
             )
+
+
+def _is_machinery(filename: str) -> bool:
+    ours = str(Path(__file__).parents[1])
+    return filename.startswith((ours, "<frozen importlib")) or "/importlib/" in filename
 
 
 def _clients(module: ModuleType) -> dict[str, Client]:

@@ -13,7 +13,7 @@ import sys
 import traceback
 
 from ferryman.client.client import Client
-from ferryman.client.loading import load_client
+from ferryman.client.loading import BrokenApplication, load_client
 from ferryman.client.portal import new_event_loop
 from ferryman.domain.errors import ConfigError, LeaseLost, StoreUnavailable
 from ferryman.domain.job import WorkerInfo
@@ -141,8 +141,8 @@ def main() -> int:
     try:
         client = load_client(launch.app)
     except ConfigError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+        if isinstance(error, BrokenApplication):
+            sys.stderr.write(error.users_traceback)
         BlockingChannel(end, ToProcess).send(Broken(str(error)))
         return 1
     leave_signals_to_parent()  # the application may have set handlers of its own
