@@ -147,9 +147,7 @@ class JobStore(Protocol):
 
     # -- producers -------------------------------------------------------------------------
 
-    async def submit(
-        self, jobs: Sequence[NewJob], *, transaction: Any = None
-    ) -> list[Submitted]:
+    async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
         """Take jobs in, in this order; one round trip a batch.
 
         An id that is there already is that job: nothing changes and `created` is false. A unique
@@ -302,9 +300,7 @@ class JobStore(Protocol):
         """The jobs of these ids, in this order."""
         ...
 
-    async def page(
-        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None
-    ) -> Page:
+    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
         """A page of jobs, the newest first as far as the store's indexes can tell.
 
         Raises:
