@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Iterable
 from typing import Final, Protocol
@@ -88,7 +89,9 @@ class Worker:
         self._started = 0
         self._stop_at: float | None = None
         lifetime = options.max_lifetime
-        self._retire_at = None if lifetime is None else time.monotonic() + lifetime
+        # Not all processes of a worker at the same moment.
+        spread = random.uniform(0.9, 1.0)  # noqa: S311 - spreads load, guards nothing
+        self._retire_at = None if lifetime is None else time.monotonic() + lifetime * spread
         self._drained: list[asyncio.Future[bool]] = []
         self._lease_lost = False
         self._closed = False

@@ -77,7 +77,7 @@ class Supervisor:
         watching = asyncio.create_task(self._watch_sources()) if self._options.reload else None
         try:
             await asyncio.gather(*(self._keep_running(number) for number in numbers))
-            await asyncio.gather(*self._releases)
+            await self._finish_releases()
         finally:
             if watching is not None:
                 watching.cancel()
@@ -92,6 +92,11 @@ class Supervisor:
         grace = 0.0 if again else self._options.grace
         logger.info("stops; running jobs have %g s to end", grace)
         self._begin_stop(grace)
+
+    async def _finish_releases(self) -> None:
+        """With the store out of reach the leases end by themselves, and reapers do it."""
+        if self._releases and self._keeping is not None:
+            await asyncio.wait(self._releases, timeout=self._keeping.lease)
 
     # -- one process after the other --------------------------------------------------------------
 
