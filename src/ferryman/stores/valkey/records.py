@@ -220,6 +220,7 @@ class State(NamedTuple):
     kills: int
     due: int
     queued: int
+    place: int
     started: int
     finished: int
     changes: int
@@ -233,8 +234,8 @@ class State(NamedTuple):
 
 
 # Version, state, reason, generation, stop, two of the latest ending; then token, deliveries,
-# attempts, kills; four moments; the number of changes. `struct` knows no 3 and 6 byte numbers.
-_STATE_NUMBERS: Final = (1, 1, 1, 1, 1, 1, 1, 6, 3, 3, 1, 6, 6, 6, 6, 3)
+# attempts, kills; due, queued, place, started, finished; the number of changes. `struct` knows no 3 and 6 byte numbers.
+_STATE_NUMBERS: Final = (1, 1, 1, 2, 1, 1, 1, 6, 3, 3, 1, 6, 6, 6, 6, 6, 3)
 _STATE_LENGTHS: Final = (1, 2, 3, 3, 2, 4, 3)
 
 
@@ -266,7 +267,7 @@ def read_state(blob: bytes) -> State:
 
 def _fresh_state(spec: Specification) -> State:
     """The state of a job that has not changed since its submit."""
-    counters = (spec.created, 0, 0, 0, spec.due, spec.created, 0, 0, 0)
+    counters = (spec.created, 0, 0, 0, spec.due, spec.created, 0, 0, 0, 0)
     return State._make([spec.initial, Reason.SUBMITTED, False, *counters, *([b""] * 7)])
 
 
