@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     """The demo in a working directory of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "examples.receipts.demo", "--count", "12", *options],
+        [sys.executable, "-m", "examples.receipts.demo", "--count", "8", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
         stdout=subprocess.PIPE,
@@ -49,7 +49,7 @@ def test_every_receipt_is_read_once_though_a_child_is_killed(tmp_path: Path) -> 
     text, _ = killing.communicate(timeout=360)
 
     assert killing.returncode == 0, text
-    assert "12 of 12 were stored one time" in text
+    assert "8 of 8 were stored one time" in text
     assert "Killed the child process" in text
     assert left_behind(tmp_path) == []
 
