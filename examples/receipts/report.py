@@ -60,7 +60,9 @@ def _now(run: Run) -> RenderableType:
     figures = "  ".join(f"{run.count(state)} {state}" for state in JobState if run.count(state))
     bar = Table.grid(padding=(0, 1))
     bar.add_row(ProgressBar(total, ended, width=40), f"{ended}/{total}", f"{run.seconds:.0f} s")
-    lines = [Text(figures or "starting the worker, which loads its engines", style="dim")]
+    waiting = all(job.state is JobState.QUEUED for job in run.jobs.values())
+    start = "  (the worker starts, and loads an engine in each child process)" if waiting else ""
+    lines = [Text(figures + start, style="dim")]
     for job in run.jobs.values():
         if job.state is JobState.RUNNING and job.progress and job.progress.total:
             step, steps = int(job.progress.current) + 1, int(job.progress.total)
