@@ -79,7 +79,16 @@ async def test_show(cli: Cli, world: World) -> None:
     out = cli("jobs", "show", "a").out
     assert "(1, b=[2,null])" in out
     assert "in read_receipt" in out
-    assert "\x1b" not in out, "what others wrote must not command the terminal"
+
+
+async def test_what_others_wrote_cannot_command_the_terminal(cli: Cli, world: World) -> None:
+    await world.finish(await world.running("a"), JobState.FAILED, failure=ERROR)
+    screens = [
+        cli.in_terminal("jobs", "show", "a"),
+        cli.in_terminal("jobs", "list"),
+        cli.in_terminal("jobs", "watch", "a", code=1),
+    ]
+    assert all("\\x1b[2J" in screen and "\x1b[2J" not in screen for screen in screens)
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel", "discard", "wait", "watch"])
