@@ -84,6 +84,8 @@ def _hand_back(random: Random) -> dict[str, Any]:
     }
 
 
+AGAIN = (JobState.SCHEDULED, JobState.QUEUED)
+
 VERBS: dict[str, tuple[int, Callable[[Random], dict[str, Any]]]] = {
     "submit": (24, _submit),
     "submit_many": (14, lambda random: {"ids": _some(random)}),
@@ -220,8 +222,9 @@ class Twins:
             await _answer(store.finish_and_claim([one], request))
             for store in (self.model, self.real)
         ]
-        if isinstance(expected, str):
+        if isinstance(expected, str):  # no lease; the ending may have been applied all the same
             assert expected == found
+            self._remember(one)
             return
         self._agree(one, expected[0][0], found[0][0])
         assert expected[1] == found[1]
@@ -233,7 +236,12 @@ class Twins:
         repeated = key in self.applied and {expected, verdict} <= {"applied", "stale"}
         assert verdict == expected or repeated
         if expected is Verdict.APPLIED:
-            self.applied.add(key)
+            self._remember(one)
+
+    def _remember(self, one: Ending) -> None:
+        # Which of them was applied cannot be told any more once a request to stop came first.
+        alike = (*AGAIN, JobState.CANCELLED) if one.state in AGAIN else (one.state,)
+        self.applied |= {(one.job_id, one.token, state) for state in alike}
 
     async def hand_back(self, slot: int, kill: bool, spare: list[str], keep: list[str]) -> None:
         worker = self.workers[slot]
