@@ -162,11 +162,11 @@ async def test_a_deaf_subscription_costs_a_moment_and_is_replaced(
     await other.finish([ending(first)])
     assert _succeeded(await waiting)
     waiting = asyncio.create_task(over_line.store.wait_for_end(second.job_id, 30))
-    await until(lambda: len(server.pubsub_channels()) == 1)
+    await until(lambda: server.pubsub_channels(f"*:{second.job_id}"))
     begun = time.monotonic()
     await other.finish([ending(second)])
     assert _succeeded(await waiting)
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 0.7  # a subscription that is not confirmed takes longer
 
 
 async def test_who_waits_for_work_hears_of_a_broken_connection(world: World, server: Redis) -> None:
