@@ -120,15 +120,18 @@ def test_other_keys_are_not_declared(key: bytes) -> None:
 
 async def test_a_long_history_keeps_its_beginning_and_its_end(world: World) -> None:
     delivery = await world.running()
+    moments = [world.clock.moment()] * 2
     for _ in range(120):
+        world.clock.advance(1)
         await world.finish(delivery, JobState.QUEUED)
         delivery = await world.again(delivery)
+        moments += [world.clock.moment()] * 2
     await world.finish(delivery, detail="the end")
+    moments.append(world.clock.moment())
     events = await world.store.events(delivery.job_id)
-    assert len(events) == 101
-    sequence = [event.seq for event in events]
-    assert sequence[:11] == list(range(1, 12))
-    assert sequence[11:] == list(range(243 - 89, 244))
+    numbers = [event.seq for event in events]
+    assert numbers == [*range(1, 12), *range(len(moments) - 89, len(moments) + 1)]
+    assert [event.at for event in events] == [moments[number - 1] for number in numbers]
     assert (events[-1].target, events[-1].detail) == (JobState.SUCCEEDED, "the end")
     assert {event.worker for event in events[1:]} == {(await world.tireless()).id}
 
