@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from ferryman.domain.errors import ConfigError
 from ferryman.stores.sql.dialect import Kind
@@ -93,6 +94,7 @@ def _use_wal(cursor: Any) -> None:
 def _sqlite_engine(url: URL, timeout: float, connections: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        poolclass=AsyncAdaptedQueuePool,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=timeout,
