@@ -17,6 +17,9 @@ T = TypeVar("T")
 BATCH: Final = 1000
 """Jobs that one script call handles at most, so that no call holds up the server for long."""
 
+STEP: Final = 250
+"""Jobs that one script call of the upkeep handles, which nobody waits for."""
+
 BATCH_BYTES: Final = 4 * 1024 * 1024
 """Bytes of arguments or results that one script call takes, a single larger one aside."""
 
@@ -103,7 +106,7 @@ class Grounds:
         replies: list[tuple[str, T]] = []
         while queues and limit > 0:
             queues = queues[:limit]
-            share = limit // len(queues)
+            share = min(STEP, limit // len(queues))
             steps = [step(self._target(queue), share) for queue in queues]
             given = list(zip(queues, await self._link.run_all(steps, repeat=True), strict=True))
             limit -= sum(size(reply) for _, reply in given)

@@ -8,7 +8,7 @@ import msgspec
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerInfo, WorkerStatus
 from ferryman.stores.base import JobFilter, Page
 from ferryman.stores.valkey import calls, listing
-from ferryman.stores.valkey.base import BATCH, Grounds, batched
+from ferryman.stores.valkey.base import BATCH, STEP, Grounds, batched
 from ferryman.stores.valkey.journal import read_events
 from ferryman.stores.valkey.listing import Place
 from ferryman.stores.valkey.records import Record, moment, read_job
@@ -165,7 +165,7 @@ class Readers(Grounds):
         cancelled, more = 0, True
         while more and cancelled <= scheduled + waiting + queued:
             count, more = await self._link.run(
-                calls.purge(target, self._now(), BATCH, "the queue was purged")
+                calls.purge(target, self._now(), STEP, "the queue was purged")
             )
             cancelled += count
         return cancelled

@@ -1,11 +1,11 @@
--- Delete an ended job with all that belongs to it.
+-- Delete an ended job with all that belongs to it; says whether there was a record of it.
+-- include: writes
 local ENDED_STATES = { STATE.succeeded, STATE.failed, STATE.cancelled }
 
 local function forget(id)
-  local gone = redis.call('DEL', END_ .. id)
   for _, state in ipairs(ENDED_STATES) do
-    gone = gone + redis.call('ZREM', ENDED_ .. state, id)
+    defer('ZREM', ENDED_ .. state, id)
   end
-  redis.call('ZREM', TTL, id)
-  return gone > 0
+  defer('ZREM', TTL, id)
+  return redis.call('DEL', END_ .. id) == 1
 end

@@ -15,4 +15,5 @@ for index, id in ipairs(ARGV) do
     codes[index] = forget(id) and CODE.applied or CODE.missing
   end
 end
+flush()
 return codes

@@ -12,12 +12,16 @@ local now, limit = clock(ARGV[1]), tonumber(ARGV[2])
 local age, history = tonumber(ARGV[3]), tonumber(ARGV[4])
 local pruned = 0
 
-local function forget_until(index, moment)
-  local ids = redis.call('ZRANGEBYSCORE', index, '-inf', moment, 'LIMIT', 0, limit - pruned)
+local function forget_all(ids)
   for _, id in ipairs(ids) do
     forget(id)
   end
+  flush()
   pruned = pruned + #ids
+end
+
+local function until_moment(index, moment)
+  return redis.call('ZRANGEBYSCORE', index, '-inf', moment, 'LIMIT', 0, limit - pruned)
 end
 
 local function kept()
@@ -28,27 +32,30 @@ local function kept()
   return count
 end
 
-local function oldest()
-  local id, moment = nil, math.huge
+-- The `count` jobs that ended first, whatever they ended as.
+local function oldest(count)
+  local ended, ids = {}, {}
   for _, state in ipairs(ENDED_STATES) do
-    local first = redis.call('ZRANGE', ENDED_ .. state, 0, 0, 'WITHSCORES')
-    if first[2] and tonumber(first[2]) < moment then
-      id, moment = first[1], tonumber(first[2])
+    local found = redis.call('ZRANGE', ENDED_ .. state, 0, count - 1, 'WITHSCORES')
+    for at = 1, #found, 2 do
+      ended[#ended + 1] = { id = found[at], moment = tonumber(found[at + 1]) }
     end
   end
-  return id
+  table.sort(ended, function(a, b) return a.moment < b.moment end)
+  for at = 1, math.min(count, #ended) do
+    ids[at] = ended[at].id
+  end
+  return ids
 end
 
 if limit > 0 then
-  forget_until(TTL, now)
+  forget_all(until_moment(TTL, now))
 end
 if age >= 0 and pruned < limit then
-  forget_until(ENDED_ .. STATE.failed, now - age)
+  forget_all(until_moment(ENDED_ .. STATE.failed, now - age))
 end
-if history >= 0 then
-  for _ = 1, math.min(kept() - history, limit - pruned) do
-    forget(oldest())
-    pruned = pruned + 1
-  end
+local surplus = history >= 0 and math.min(kept() - history, limit - pruned) or 0
+if surplus > 0 then
+  forget_all(oldest(surplus))
 end
 return pruned
