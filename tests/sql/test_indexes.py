@@ -22,7 +22,7 @@ class Busy(World):
     deliveries: list[Delivery]
 
     async def fill(self, engine: Engine) -> None:
-        """Submit, run, end; then let the planner look at it."""
+        """Submit, run, end; then let PostgreSQL look at it, as it does by itself in time."""
         self.worker_info = await self.worker(lease=FOR_EVER)
         await self.worker("dying", lease=1)
         for part in range(6):
@@ -36,8 +36,9 @@ class Busy(World):
         await self.submit(*(f"later-{n}" for n in range(2000)), delay=1e6, queue="other")
         await self.submit(*(f"queued-{n}" for n in range(3000)))
         self.deliveries = await self.claim(by=self.worker_info, limit=50)
-        with engine.begin() as connection:
-            connection.execute(text("ANALYZE"))
+        if engine.dialect.name == "postgresql":
+            with engine.begin() as connection:
+                connection.execute(text("ANALYZE"))
 
 
 def _request(busy: Busy) -> ClaimRequest:

@@ -1,11 +1,9 @@
 """Deliveries: leases, and the claims of those who hold one."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Connection,
@@ -13,6 +11,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    column,
     delete,
     exists,
     func,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,7 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ferryman.domain.job import Delivery, WorkerInfo
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import ClaimRequest, Renewal
-from ferryman.stores.sql.dialect import AnyRow, Dialect, later
+from ferryman.stores.sql.dialect import AnyRow, Dialect, Texts, later
 from ferryman.stores.sql.moves import Moves, Values
 from ferryman.stores.sql.records import encode, milliseconds, to_delivery
 from ferryman.stores.sql.tables import constant, jobs, one_of, queues, workers
@@ -44,7 +42,7 @@ CLAIM_ORDER = (jobs.c.priority.desc(), jobs.c.position)
 
 def claimable(dialect: Dialect, queue: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a job may be claimed from `queue`; the same for a claim and for who waits for it."""
-    paused = exists().where(queues.c.name == queue, queues.c.paused)
+    paused = exists().where(queues.c.name == queue, queues.c.paused).correlate_except(queues)
     in_time = or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > dialect.now)
     return (jobs.c.queue == queue) & one_of(JobState.QUEUED) & in_time & ~paused
 
@@ -55,7 +53,6 @@ class Deliveries:
     def __init__(self, dialect: Dialect, moves: Moves) -> None:
         self._dialect = dialect
         self._moves = moves
-        self._claims: dict[int, Select[Any]] = {}
         self._me = workers.c.id == bindparam("by_worker", type_=Text)
         self._held = select(workers.c.id).where(self._me, workers.c.lease_until > dialect.now)
 
@@ -138,24 +135,18 @@ class Deliveries:
     # PostgreSQL: one statement
 
     def _take_at_once(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
-        names = tuple(dict.fromkeys(request.queues)) or ("",)
-        statement = self._claims.get(len(names))
-        if statement is None:
-            statement = self._claims[len(names)] = self._claiming(len(names))
-        parameters = {f"queue_{number}": name for number, name in enumerate(names)}
-        parameters |= {"by_worker": request.worker}
-        rows = connection.execute(statement, parameters | {"limit": request.limit}).all()
+        names = list(dict.fromkeys(request.queues))
+        wanted = {"by_worker": request.worker, "queues": names, "limit": request.limit}
+        rows = connection.execute(self._claiming, wanted).all()
         if not rows[0].live:
             return None
         return [row for row in rows if row.id is not None]
 
-    def _claiming(self, number: int) -> Select[Any]:
-        """The claim from a number of queues: holder, a pick a queue, the move, its events."""
+    @cached_property
+    def _claiming(self) -> Select[Any]:
+        """The claim: who holds the lease, what is picked, the move, its events."""
         holder = self._held.cte("holder")
-        picks: list[CTE] = []
-        for index in range(number):
-            picks.append(self._pick(index, holder, picks))
-        picked = union_all(*(select(pick.c.id) for pick in picks)).scalar_subquery()
+        picked = self._picked(exists(select(holder.c.id))).scalar_subquery()
         moved = (
             update(jobs)
             # An array is looked up by its members' keys, however many the planner expects.
@@ -171,19 +162,25 @@ class Deliveries:
             select(lease.c.live, *wanted).select_from(lease.outerjoin(moved, true())).add_cte(told)
         )
 
-    def _pick(self, index: int, holder: CTE, before: Sequence[CTE]) -> CTE:
-        limit: ColumnElement[int] = bindparam("limit", type_=Integer)
-        for pick in before:
-            limit = limit - select(func.count()).select_from(pick).scalar_subquery()
-        queue = bindparam(f"queue_{index}", type_=Text)
-        return (
+    def _picked(self, allowed: ColumnElement[bool]) -> Select[Any]:
+        """The ids to claim. Queues are gone through in turn, and no more is locked than is taken,
+        since rows are asked for one by one until the outer limit is reached.
+
+        The limit is part of the text: for one that it does not know a planner expects a tenth of
+        all rows, and would rather sort the whole backlog than walk along its index.
+        """
+        limit: ColumnElement[int] = bindparam("limit", type_=Integer, literal_execute=True)
+        given = func.unnest(bindparam("queues", type_=Texts)).table_valued(column("queue", Text))
+        named = given.render_derived(name="named")
+        best = (
             select(jobs.c.id)
-            .where(claimable(self._dialect, queue), exists(select(holder.c.id)))
+            .where(claimable(self._dialect, named.c.queue))
             .order_by(*CLAIM_ORDER)
             .limit(limit)
             .with_for_update(skip_locked=True, of=jobs)
-            .cte(f"pick_{index}")
+            .lateral("best")
         )
+        return select(best.c.id).select_from(named.join(best, true())).where(allowed).limit(limit)
 
     # SQLite: the transaction holds the one lock of the file
 

@@ -26,15 +26,18 @@ from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter, Page
 from ferryman.stores.sql.deliveries import CLAIM_ORDER, claimable
-from ferryman.stores.sql.dialect import Dialect
+from ferryman.stores.sql.dialect import AnyRow, Dialect
 from ferryman.stores.sql.hints import Topics
 from ferryman.stores.sql.records import moment, since_epoch, to_event, to_job, to_worker
-from ferryman.stores.sql.tables import LIVE, constant, events, jobs, one_of, queues, workers
+from ferryman.stores.sql.tables import LIVE, events, jobs, one_of, queues, workers
 
 SCAN_LIMIT: Final = 10_000
 """Jobs that one page looks at; when fewer match than were asked for, the page is partial."""
 
 _CURSOR: Final = re.compile(rf"([0-9]{{1,15}})\.({NAME_PATTERN.pattern})")
+
+PLACE: Final = tuple_(jobs.c.created_at, jobs.c.id)
+"""Where a job stands among all: pages go through it downwards."""
 
 
 def _newest_first(rows: Select[Any]) -> Select[Any]:
@@ -47,8 +50,11 @@ def _before(cursor: str | None) -> list[ColumnElement[bool]]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         raise ConfigError(f"{cursor!r} is not a cursor of this store: pass on what a page gave")
-    edge = tuple_(literal(int(match[1]), BigInteger), literal(match[2], Text))
-    return [tuple_(jobs.c.created_at, jobs.c.id) < edge]
+    return [_place(int(match[1]), match[2]) > PLACE]
+
+
+def _place(created_at: int, job_id: str) -> Any:
+    return tuple_(literal(created_at, BigInteger), literal(job_id, Text))
 
 
 def _indexed(where: JobFilter) -> list[ColumnElement[bool]]:
@@ -65,18 +71,18 @@ def _indexed(where: JobFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _filtered(where: JobFilter, job: Any) -> list[ColumnElement[bool]]:
+def _filtered(where: JobFilter) -> list[ColumnElement[bool]]:
     """The conditions that each job is asked for in turn."""
     conditions: list[ColumnElement[bool]] = []
     if where.user is not None and where.state is not None:
-        conditions.append(job.state == constant(where.state))
+        conditions.append(one_of(where.state))
     if where.task is not None:
-        conditions.append(job.task == where.task)
+        conditions.append(jobs.c.task == where.task)
     if where.queue is not None:
-        conditions.append(job.queue == where.queue)
+        conditions.append(jobs.c.queue == where.queue)
     if where.tag is not None:
         # Every database has replace, with one meaning; LIKE ignores case on SQLite.
-        conditions.append(func.replace(job.tags, f",{where.tag},", "") != job.tags)
+        conditions.append(func.replace(jobs.c.tags, f",{where.tag},", "") != jobs.c.tags)
     return conditions
 
 
@@ -105,26 +111,28 @@ class Readers:
         self, connection: Connection, where: JobFilter, limit: int, cursor: str | None
     ) -> Page:
         """A page, made from at most `SCAN_LIMIT` rows that lie together in an index."""
-        seen = select(jobs.c.id, jobs.c.created_at, jobs.c.state, jobs.c.task, jobs.c.queue)
-        seen = seen.add_columns(jobs.c.tags).where(*_indexed(where), *_before(cursor))
-        window = _newest_first(seen).limit(SCAN_LIMIT).subquery("seen")
-        matching = select(window.c.id).where(*_filtered(where, window.c))
-        matching = matching.order_by(window.c.created_at.desc(), window.c.id.desc())
-        ids = [row.id for row in connection.execute(matching.limit(limit + 1))]
-        found = self.get(connection, ids[:limit])
-        page = tuple(job for job in found if job is not None)
-        if len(ids) > limit:
-            return Page(jobs=page, cursor=_cursor(since_epoch(page[-1].created_at), page[-1].id))
-        edge = _newest_first(seen).offset(SCAN_LIMIT - 1).limit(1)
-        last = connection.execute(edge).first()
-        if last is None:
-            return Page(jobs=page)
-        return Page(jobs=page, cursor=_cursor(last.created_at, last.id), partial=True)
+        within, filters = [*_indexed(where), *_before(cursor)], _filtered(where)
+        edge = self._edge(connection, within) if filters else None
+        if edge is not None:
+            within.append(_place(edge.created_at, edge.id) <= PLACE)
+        found = _newest_first(select(jobs).where(*within, *filters)).limit(limit + 1)
+        page = tuple(to_job(row) for row in connection.execute(found))
+        if len(page) > limit:
+            last = page[limit - 1]
+            return Page(page[:limit], _cursor(since_epoch(last.created_at), last.id))
+        if edge is not None:
+            return Page(page, _cursor(edge.created_at, edge.id), partial=True)
+        return Page(page)
+
+    def _edge(self, connection: Connection, within: list[ColumnElement[bool]]) -> "AnyRow | None":
+        """The last job that one page looks at, if more lie behind it."""
+        seen = select(jobs.c.created_at, jobs.c.id).where(*within)
+        return connection.execute(_newest_first(seen).offset(SCAN_LIMIT - 1).limit(1)).first()
 
     def count(self, connection: Connection, where: JobFilter) -> int:
         """How many jobs match."""
         matching = select(func.count().label("number")).select_from(jobs)
-        matching = matching.where(*_indexed(where), *_filtered(where, jobs.c))
+        matching = matching.where(*_indexed(where), *_filtered(where))
         return int(connection.execute(matching).one().number)
 
     # -- events, workers, queues -------------------------------------------------------------
