@@ -53,7 +53,8 @@ class Deliveries:
         self._dialect = dialect
         self._moves = moves
         self._in_order = (jobs.c.priority.desc(), jobs.c.position)
-        self._claims: dict[int, Select[Any]] = {}
+        self._claims: dict[tuple[int, bool], Select[Any]] = {}
+        self._named = claimable(dialect, jobs.c.queue) & dialect.among(jobs.c.id, "named")
         self._me = workers.c.id == bindparam("by_worker", type_=Text)
         self._held = select(workers.c.id).where(self._me, workers.c.lease_until > dialect.now)
 
@@ -110,10 +111,22 @@ class Deliveries:
 
     # -- claims ----------------------------------------------------------------------------
 
-    def claim(self, connection: Connection, request: ClaimRequest) -> list[Delivery] | None:
-        """Up to `limit` jobs in the order of the request; `None` if there is no lease."""
+    def claim(
+        self,
+        connection: Connection,
+        request: ClaimRequest,
+        named: Sequence[str] = (),
+        *,
+        fill: bool = True,
+    ) -> list[Delivery] | None:
+        """Up to `limit` jobs in the order of the request; `None` if there is no lease.
+
+        Args:
+            named: ids to take before all others, as far as they may be claimed.
+            fill: whether to take others as well, where these are fewer than the limit.
+        """
         take = self._take_at_once if self._dialect.postgresql else self._take_by_queue
-        rows = take(connection, request)
+        rows = take(connection, request, named, fill)
         if rows is None:
             return None
         order = request.queues.index
@@ -135,24 +148,31 @@ class Deliveries:
 
     # PostgreSQL: one statement
 
-    def _take_at_once(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
-        names = tuple(dict.fromkeys(request.queues)) or ("",)
-        statement = self._claims.get(len(names))
+    def _take_at_once(
+        self, connection: Connection, request: ClaimRequest, named: Sequence[str], fill: bool
+    ) -> list[AnyRow] | None:
+        names = (tuple(dict.fromkeys(request.queues)) or ("",)) if fill else ()
+        shape = (len(names), bool(named))
+        statement = self._claims.get(shape)
         if statement is None:
-            statement = self._claims[len(names)] = self._claiming(len(names))
-        parameters = {f"queue_{number}": name for number, name in enumerate(names)}
+            statement = self._claims[shape] = self._claiming(*shape)
+        parameters: dict[str, Any] = {f"queue_{at}": name for at, name in enumerate(names)}
         parameters |= {"by_worker": request.worker}
-        rows = connection.execute(statement, parameters | {"limit": request.limit}).all()
+        if fill:
+            parameters["limit"] = request.limit
+        if named:
+            parameters["named"] = named
+        rows = connection.execute(statement, parameters).all()
         if not rows[0].live:
             return None
         return [row for row in rows if row.id is not None]
 
-    def _claiming(self, number: int) -> Select[Any]:
+    def _claiming(self, number: int, named: bool) -> Select[Any]:
         """The claim from a number of queues: holder, a pick a queue, the move, its events."""
         holder = self._held.cte("holder")
-        picks: list[CTE] = []
+        picks = [self._pick_named(holder)] if named else []
         for index in range(number):
-            picks.append(self._pick(index, holder, picks))
+            picks.append(self._pick(index, holder, picks, named))
         picked = union_all(*(select(pick.c.id) for pick in picks)).scalar_subquery()
         moved = (
             update(jobs)
@@ -169,14 +189,26 @@ class Deliveries:
             select(lease.c.live, *wanted).select_from(lease.outerjoin(moved, true())).add_cte(told)
         )
 
-    def _pick(self, index: int, holder: CTE, before: Sequence[CTE]) -> CTE:
+    def _pick_named(self, holder: CTE) -> CTE:
+        return (
+            select(jobs.c.id)
+            .where(self._named, exists(select(holder.c.id)))
+            .order_by(jobs.c.id)
+            .with_for_update(skip_locked=True, of=jobs)
+            .cte("pick_named")
+        )
+
+    def _pick(self, index: int, holder: CTE, before: Sequence[CTE], named: bool) -> CTE:
         limit: ColumnElement[int] = bindparam("limit", type_=Integer)
         for pick in before:
             limit = limit - select(func.count()).select_from(pick).scalar_subquery()
         queue = bindparam(f"queue_{index}", type_=Text)
+        wanted = claimable(self._dialect, queue)
+        if named:
+            wanted &= ~self._dialect.among(jobs.c.id, "named")
         return (
             select(jobs.c.id)
-            .where(claimable(self._dialect, queue), exists(select(holder.c.id)))
+            .where(wanted, exists(select(holder.c.id)))
             .order_by(*self._in_order)
             .limit(limit)
             .with_for_update(skip_locked=True, of=jobs)
@@ -191,21 +223,29 @@ class Deliveries:
         limit: ColumnElement[int] = bindparam("limit", type_=Integer)
         best = select(jobs.c.id).where(claimable(self._dialect, queue))
         best = best.order_by(*self._in_order).limit(limit)
-        return (
-            update(jobs)
-            .where(jobs.c.id.in_(best))
-            .values(self._claim_values)
-            .returning(*(jobs.c[name] for name in _CLAIMED))
-        )
+        return self._started(jobs.c.id.in_(best))
 
-    def _take_by_queue(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
-        if connection.execute(self._held, {"by_worker": request.worker}).first() is None:
+    @cached_property
+    def _take_named(self) -> Any:
+        return self._started(self._named)
+
+    def _started(self, chosen: ColumnElement[bool]) -> Any:
+        returned = (jobs.c[name] for name in _CLAIMED)
+        return update(jobs).where(chosen).values(self._claim_values).returning(*returned)
+
+    def _take_by_queue(
+        self, connection: Connection, request: ClaimRequest, named: Sequence[str], fill: bool
+    ) -> list[AnyRow] | None:
+        me = {"by_worker": request.worker}
+        if connection.execute(self._held, me).first() is None:
             return None
         rows: list[AnyRow] = []
-        for queue in request.queues:
+        if named:
+            rows += connection.execute(self._take_named, me | {"named": named}).all()
+        for queue in request.queues if fill else ():
             left = request.limit - len(rows)
             if left > 0:
-                wanted = {"by_worker": request.worker, "of_queue": queue, "limit": left}
+                wanted = me | {"of_queue": queue, "limit": left}
                 rows += connection.execute(self._take, wanted).all()
         if rows:
             self._moves.tell(connection, [row.id for row in rows], JobState.QUEUED)

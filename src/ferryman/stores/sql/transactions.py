@@ -13,7 +13,7 @@ from ferryman.stores.sql.dialect import Kind
 T = TypeVar("T")
 Announce = Callable[[Iterable[str]], None]
 
-_PENDING: Final = "ferryman_queues"
+_PENDING: Final = "ferryman_pending"
 
 
 def join(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
@@ -53,8 +53,8 @@ async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], 
     return join(transaction, kind, work)
 
 
-def when_committed(transaction: Any, queues: Iterable[str], announce: Announce) -> None:
-    """Announce `queues` once the session has committed.
+def when_committed(transaction: Any, names: Iterable[str], announce: Announce) -> None:
+    """Announce `names` once the session has committed, together with those of the same kind.
 
     A plain connection says when a commit begins but not that it is done, so its jobs are found by
     the next look of whoever waits for work.
@@ -67,15 +67,13 @@ def when_committed(transaction: Any, queues: Iterable[str], announce: Announce) 
         transaction = transaction.sync_session
     if isinstance(transaction, Session):
         if _PENDING not in transaction.info:
-            event.listen(transaction, "after_commit", _announcing(announce))
-        transaction.info.setdefault(_PENDING, set()).update(queues)
+            event.listen(transaction, "after_commit", _announce_pending)
+        pending = transaction.info.setdefault(_PENDING, {})
+        pending.setdefault(announce, set()).update(names)
 
 
-def _announcing(announce: Announce) -> Callable[[Session], None]:
-    def announce_pending(session: Session) -> None:
-        queues = session.info[_PENDING]
-        if queues:
-            announce(tuple(queues))
-            queues.clear()
-
-    return announce_pending
+def _announce_pending(session: Session) -> None:
+    pending = session.info[_PENDING]
+    for announce, names in list(pending.items()):
+        announce(tuple(names))
+    pending.clear()

@@ -94,6 +94,15 @@ def findings(server: Examined, url: str) -> list[Finding]:
     ]
 
 
+def lane_findings(server: Examined, url: str | None) -> list[Finding]:
+    """The check-up of a server that only delivers: what it loses is in the database."""
+    settings = (_policy(server), _durability(server))
+    harmless = any(finding.level != "ok" for finding in settings)
+    what = "the lane may lose ids (it evicts, or keeps no file): the database puts them back"
+    kept = [Finding("warning", what, settings[0].mend)] if harmless else []
+    return [_version(server), _topology(server), *kept, _memory(server), _access(url or "")]
+
+
 def _version(server: Examined) -> Finding:
     if not server.version:
         return Finding(
