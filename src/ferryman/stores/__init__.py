@@ -1,6 +1,5 @@
 """The stores, and the one place that chooses among them."""
 
-from ferryman.domain.errors import ConfigError
 from ferryman.settings import Settings
 from ferryman.stores.base import Clock, JobStore
 
@@ -14,10 +13,9 @@ def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
         ConfigError: the settings name a store that cannot be had.
     """
     if settings.database_url and settings.valkey_url:
-        raise ConfigError(
-            "FERRYMAN_DATABASE_URL and FERRYMAN_VALKEY_URL are both set, and this release keeps "
-            "its jobs in one store: unset one of them"
-        )
+        from ferryman.stores.hybrid.store import HybridStore
+
+        return HybridStore(settings, clock=clock)
     if settings.valkey_url:
         from ferryman.stores.valkey.store import ValkeyStore
 

@@ -102,4 +102,3 @@ class Places:
 
 def _places(rows: Iterable[Any]) -> list[Place]:
     return [Place(row.id, row.queue, row.priority, row.position) for row in rows]
-

@@ -105,7 +105,7 @@ class SqlStore:
         """See `JobStore.open`. A new SQLite file, and the embedded one, get their tables here."""
         self._loop = asyncio.get_running_loop()
         self._make_folder()
-        if self.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
+        if self._dialect.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
             await self.migrate()
         await self._engines.read.run(doctor.require_sound)
 
@@ -410,7 +410,7 @@ class SqlStore:
             await self._hints.wait(Topics(jobs=frozenset([job_id])), left)
 
     def _signal(self, wake: Wake) -> Signal:
-        if self.kind == "sqlite":
+        if self._dialect.kind == "sqlite":
             return SqliteSignal(self._url)
         return PostgresqlSignal(self._url, wake, self._engines.alone.run)
 

@@ -11,7 +11,7 @@ from ferryman.domain.errors import ConfigError
 from ferryman.stores.sql.dialect import Kind
 
 T = TypeVar("T")
-Announce = Callable[[Iterable[str]], None]
+Announce = Callable[[Iterable[Any]], None]
 
 _PENDING: Final = "ferryman_pending"
 
@@ -53,8 +53,8 @@ async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], 
     return join(transaction, kind, work)
 
 
-def when_committed(transaction: Any, names: Iterable[str], announce: Announce) -> None:
-    """Announce `names` once the session has committed, together with those of the same kind.
+def when_committed(transaction: Any, items: Iterable[Any], announce: Announce) -> None:
+    """Announce `items` once the session has committed, together with those announced alike.
 
     A plain connection says when a commit begins but not that it is done, so its jobs are found by
     the next look of whoever waits for work.
@@ -69,11 +69,11 @@ def when_committed(transaction: Any, names: Iterable[str], announce: Announce) -
         if _PENDING not in transaction.info:
             event.listen(transaction, "after_commit", _announce_pending)
         pending = transaction.info.setdefault(_PENDING, {})
-        pending.setdefault(announce, set()).update(names)
+        pending.setdefault(announce, set()).update(items)
 
 
 def _announce_pending(session: Session) -> None:
     pending = session.info[_PENDING]
-    for announce, names in list(pending.items()):
-        announce(tuple(names))
+    for announce, items in list(pending.items()):
+        announce(tuple(items))
     pending.clear()

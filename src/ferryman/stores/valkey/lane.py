@@ -6,7 +6,7 @@ be exact, and each call may be repeated, lost, or made twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ferryman.stores.base import Finding
 from ferryman.stores.valkey import calls, doctor
@@ -80,15 +80,22 @@ class Lane(Hints):
 
     async def take(
         self, queue: str, limit: int, hold: float, settled: Iterable[bytes] = ()
-    ) -> list[Entry]:
+    ) -> tuple[bool, list[Entry]]:
         """Take up to `limit` ids in their order; they are put back after `hold` seconds.
 
         Args:
             settled: marks of entries, taken before, that shall not be put back.
+
+        Returns:
+            whether the lanes were filled, so that their order is that of all queued jobs; the ids.
         """
-        arguments = [limit, milliseconds(hold), *settled]
-        call = Call(load("queue", "lane_take"), self._keys.queue(queue), arguments, _entries)
-        return await self._link.run(call)
+        arguments: list[bytes | int] = [limit, milliseconds(hold), *settled]
+        take: Call[Any] = Call(
+            load("queue", "lane_take"), self._keys.queue(queue), arguments, _entries
+        )
+        filled = calls.command("EXISTS", f"{self._keys.shared}epoch")
+        present, entries = await self._link.run_all([filled, take])
+        return bool(present), entries
 
     async def settle(self, marks: Mapping[str, Sequence[bytes]]) -> None:
         """Say of each queue which of its entries shall not be put back."""
@@ -167,11 +174,8 @@ class Lane(Hints):
 
 
 def _packed(spots: Iterable[Spot]) -> list[bytes | int]:
-    return [
-        part for spot in spots for part in (spot.priority, spot.position, pack_id(spot.job_id))
-    ]
+    return [part for spot in spots for part in (spot.priority, spot.position, pack_id(spot.job_id))]
 
 
 def _entries(reply: list[bytes]) -> list[Entry]:
     return [Entry(unpack_id(mark.split(b":", 2)[2]), mark) for mark in reply]
-
