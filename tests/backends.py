@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,14 +13,20 @@ from typing import Final
 import msgspec
 import psycopg
 import pytest
+from psycopg import Connection
 from redis import Redis
 
 from ferryman.settings import Settings
 
 Backend = Callable[[pytest.FixtureRequest], AbstractContextManager[Settings]]
 
-_numbers = itertools.count(1)
 TEMPLATE: Final = "migrated"
+LEAVING: Final = 10.0
+"""Seconds after which a connection that is still there was forgotten."""
+
+_numbers = itertools.count(1)
+_unused: list[str] = []
+"""Databases of this process's server that no test uses now: to make one costs 100 ms and more."""
 
 
 def migrate(database_url: str) -> None:
@@ -34,22 +41,47 @@ def sqlite(request: pytest.FixtureRequest) -> Iterator[Settings]:
     """A copy of a migrated file."""
     template: Path = request.getfixturevalue("sqlite_template")
     directory: Path = request.getfixturevalue("tmp_path")
-    path = shutil.copy(template, directory / "jobs.db")
+    path = shutil.copy(template, directory / f"jobs-{next(_numbers)}.db")
     yield Settings(database_url=f"sqlite:///{path}")
 
 
 @contextlib.contextmanager
 def postgresql(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """A database made after a migrated one."""
+    """A database with empty tables, which an earlier test may have used."""
     server: str = request.getfixturevalue("postgresql_template")
-    name = f"test_{next(_numbers)}"
     with psycopg.connect(server.format(database="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        name = _unused.pop() if _unused else _created(connection)
         try:
             yield Settings(database_url=server.format(database=name))
         finally:
-            # Not WITH (FORCE): a store that leaves a connection behind shall be seen.
-            connection.execute(f"DROP DATABASE {name}")
+            _wait_for_the_last_to_leave(connection, name)
+    with psycopg.connect(server.format(database=name), autocommit=True) as connection:
+        _empty_all_tables(connection)
+    _unused.append(name)
+
+
+def _created(connection: Connection) -> str:
+    name = f"test_{next(_numbers)}"
+    connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return name
+
+
+def _wait_for_the_last_to_leave(connection: Connection, name: str) -> None:
+    """A store that leaves a connection behind shall be seen; a server lets go a bit later."""
+    deadline = time.monotonic() + LEAVING
+    query = "SELECT query FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    while left := connection.execute(query, (name,)).fetchall():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"connections that nobody closed, with their last queries: {left}")
+        time.sleep(0.005)
+
+
+def _empty_all_tables(connection: Connection) -> None:
+    from ferryman.stores.sql.tables import VERSION_TABLE
+
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> %s"
+    tables = ", ".join(name for (name,) in connection.execute(query, (VERSION_TABLE,)))
+    connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
 
 
 @contextlib.contextmanager

@@ -56,6 +56,7 @@ def read_receipt(
     reading = _reading(parse(rows))
     job.progress(3, len(STAGES), STAGES[3])
     ledger.store(receipt, job.token, reading)
+    job.progress(4, len(STAGES), "done")
     return reading
 
 

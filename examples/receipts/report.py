@@ -60,7 +60,9 @@ def _now(run: Run) -> RenderableType:
     figures = "  ".join(f"{run.count(state)} {state}" for state in JobState if run.count(state))
     bar = Table.grid(padding=(0, 1))
     bar.add_row(ProgressBar(total, ended, width=40), f"{ended}/{total}", f"{run.seconds:.0f} s")
-    lines = [Text(figures or "starting the worker, which loads its engines", style="dim")]
+    waiting = all(job.state is JobState.QUEUED for job in run.jobs.values())
+    start = "  (the worker starts, and loads an engine in each child process)" if waiting else ""
+    lines = [Text(figures + start, style="dim")]
     for job in run.jobs.values():
         if job.state is JobState.RUNNING and job.progress and job.progress.total:
             step, steps = int(job.progress.current) + 1, int(job.progress.total)
@@ -133,13 +135,13 @@ def _show_history(console: Console, run: Run) -> None:
 
 
 def _show_recovery(console: Console, run: Run) -> None:
-    if run.killed is not None:
+    if run.killed and run.victims():
         console.print(
-            f"\nKilled the {run.killed.what}, at work on "
-            f"{', '.join(victim.receipt for victim in run.killed.victims)}.\n"
+            f"\nKilled the {run.killed.what}, at work on {' and '.join(run.victims())}.\n"
             f"Back in the queue after [bold]{run.back_after(Reason.LEASE_LOST):.2f} s[/], "
             f"claimed after {run.back_after(Reason.CLAIMED):.2f} s,\n"
-            f"read again after {run.read_again():.2f} s, when a process had loaded its models.",
+            f"read again after {run.read_again_after():.2f} s, when a process had loaded its "
+            "models.",
             highlight=False,
             soft_wrap=True,
         )
@@ -173,10 +175,10 @@ def _promises(run: Run) -> Iterator[tuple[str, bool]]:
         all(run.jobs[order.id].attempts >= 1 for order in good if order.late),
     )
     if run.kill:
-        limit, seconds = RECOVERY_LIMIT[run.kill], run.back_after(Reason.LEASE_LOST)
+        limit = RECOVERY_LIMIT[run.kill]
         yield (
             f"what was killed is back in the queue within {limit:.0f} s",
-            (seconds is not None and seconds <= limit),
+            (bool(run.victims()) and run.back_after(Reason.LEASE_LOST) <= limit),
         )
     yield "no process is left behind", run.left_behind == 0
 

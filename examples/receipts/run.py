@@ -1,6 +1,7 @@
 """One run of the demo: what is enqueued, what happens to it meanwhile, and what came of it."""
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from examples.receipts.fleet import Fleet
-from examples.receipts.ledger import Entry, Ledger
+from examples.receipts.ledger import Ledger
 from ferryman import Ferryman, Job, JobEvent, JobState, Reason
 
 TASK, QUEUE = "read_receipt", "receipts"
-TICK = 0.1
+TICK = 0.05
 """Seconds between two looks."""
+
+FRESH = 0.15
+"""A receipt that began within this many seconds is surely not read yet."""
 
 
 @dataclass
@@ -45,11 +49,10 @@ class Order:
 
 @dataclass
 class Kill:
-    """What was killed and when (seconds since the epoch), and who was at work in it."""
+    """What was killed, and when (seconds since the epoch)."""
 
     what: str
     at: float
-    victims: list[Entry]
 
 
 @dataclass
@@ -116,57 +119,40 @@ class Run:
                 order.arrive()
 
     def _kill(self, fleet: Fleet) -> None:
-        """SIGKILL in the middle of a receipt: the one that began last."""
-        at_work = self._at_work()
-        if not at_work or time.time() - at_work[-1].at > 0.3:
+        """SIGKILL in the middle of a receipt: as soon as one has just begun."""
+        last = {entry.pid: entry for entry in self.ledger.log()}
+        begun = [entry for entry in last.values() if entry.what == "began"]
+        if not begun or time.time() - begun[-1].at > FRESH:
             return
         if self.kill == "child":
-            self.killed = Kill(f"child {at_work[-1].pid}", time.time(), at_work[-1:])
-            os.kill(at_work[-1].pid, signal.SIGKILL)
+            self.killed = Kill(f"child process {begun[-1].pid}", time.time())
+            os.kill(begun[-1].pid, signal.SIGKILL)
         else:
-            self.killed = Kill("worker and all its processes", time.time(), at_work)
+            self.killed = Kill("worker with all of its processes", time.time())
             fleet.kill()
             fleet.start()
 
-    def _at_work(self) -> list[Entry]:
-        """The deliveries that have begun and not stored anything, oldest first."""
-        begun = {}
-        for entry in self.ledger.log():
-            if entry.what == "began":
-                begun[entry.receipt] = entry
-            elif begun.get(entry.receipt, entry).token == entry.token:
-                begun.pop(entry.receipt, None)
-        return [entry for entry in begun.values() if self._running(entry.receipt)]
-
-    def _running(self, job_id: str) -> bool:
-        return job_id in self.jobs and self.jobs[job_id].state is JobState.RUNNING
-
     # -- what came of it -------------------------------------------------------------------
 
-    def back_after(self, reason: Reason) -> float | None:
-        """Seconds from the kill until this had happened to every victim."""
-        if self.killed is None:
-            return None
-        return max(
-            next(
-                event.at.timestamp()
-                for event in self.events[victim.receipt]
-                if event.reason is reason and event.at.timestamp() > self.killed.at
-            )
-            - self.killed.at
-            for victim in self.killed.victims
-        )
+    def victims(self) -> list[str]:
+        """The jobs that lost their process in the kill."""
+        return [id for id in self.events if self._after_kill(id, Reason.LEASE_LOST) is not None]
 
-    def read_again(self) -> float | None:
+    def back_after(self, reason: Reason) -> float:
+        """Seconds from the kill until this had happened to every victim."""
+        return max(self._after_kill(id, reason) or math.inf for id in self.victims())
+
+    def _after_kill(self, id: str, reason: Reason) -> float | None:
+        moments = [event.at.timestamp() for event in self.events[id] if event.reason is reason]
+        killed = self.killed.at if self.killed else math.inf
+        return next((moment - killed for moment in moments if moment > killed), None)
+
+    def read_again_after(self) -> float:
         """Seconds from the kill until every victim was being read again."""
-        if self.killed is None:
-            return None
-        log = self.ledger.log()
-        return max(
-            next(e.at for e in log if e.receipt == victim.receipt and e.token > victim.token)
-            - self.killed.at
-            for victim in self.killed.victims
-        )
+        assert self.killed is not None  # noqa: S101 - narrows the type
+        began = [e for e in self.ledger.log() if e.what == "began" and e.at > self.killed.at]
+        firsts = [min(e.at for e in began if e.receipt == id) for id in self.victims()]
+        return max(firsts) - self.killed.at
 
     def stored(self) -> Counter[str]:
         """How many times each receipt was stored."""

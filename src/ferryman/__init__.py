@@ -77,3 +77,9 @@ __all__ = [
     "__version__",
     "current_job",
 ]
+
+# Errors are shown, and stored, under the name that users import them by.
+for _name in __all__:
+    _value = globals()[_name]
+    if isinstance(_value, type) and issubclass(_value, BaseException):
+        _value.__module__ = __name__

@@ -32,7 +32,6 @@ def test_nothing_is_configured(bare: Cli, folder: Path) -> None:
     assert data["healthy"] is True
 
 
-@BOTH
 async def test_what_stops_jobs(cli: Cli, world: World) -> None:
     await world.bring(JobState.QUEUED, "a", queue="mail")
     await world.store.pause("mail")

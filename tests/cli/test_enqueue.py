@@ -22,7 +22,6 @@ def read(receipt_id: int, path: str = "") -> str:
 BOTH = pytest.mark.parametrize("settings", ["sqlite", "valkey"], indirect=True)
 
 
-@BOTH
 async def test_by_name_alone(cli: Cli, world: World) -> None:
     job_id = cli("enqueue", "read", "--args", '{"receipt_id": 17}').out.strip()
     job = await world.job(job_id)
@@ -96,9 +95,9 @@ def test_a_unique_key_that_is_held(cli: Cli) -> None:
     ],
     ids=" ".join,
 )
-async def test_bad_values_enqueue_nothing(cli: Cli, world: World, options: tuple[str, ...]) -> None:
-    assert cli.json("enqueue", "read", *options, code=2)["error"]["message"]
-    assert (await world.store.page(JobFilter())).jobs == ()
+def test_bad_values_enqueue_nothing(bare: Cli, options: tuple[str, ...]) -> None:
+    assert bare.json("enqueue", "read", *options, code=2)["error"]["message"]
+    assert list(bare.folder.iterdir()) == [], "no store was even opened"
 
 
 async def test_nobody_reads_its_queue(cli: Cli, world: World) -> None:

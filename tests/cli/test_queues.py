@@ -20,7 +20,6 @@ async def test_figures(cli: Cli, world: World) -> None:
     assert cli("queues", "list").out.splitlines()[1].split()[0] == "default"
 
 
-@BOTH
 async def test_pause_and_resume(cli: Cli, world: World) -> None:
     await world.submit("a")
     assert cli.json("queues", "pause", "default")["paused"] is True
@@ -35,7 +34,6 @@ async def test_a_queue_that_is_perhaps_misspelt(cli: Cli, world: World) -> None:
     assert "has never held a job; those that have are: default" in cli("queues", "pause", "x").err
 
 
-@BOTH
 async def test_purge_asks_first(cli: Cli, world: World) -> None:
     await world.submit("a", "b")
     assert "add --yes" in cli("queues", "purge", "default", code=2).err

@@ -46,7 +46,6 @@ def test_an_application_that_cannot_be_imported(cli: Cli, folder: Path) -> None:
     assert f'File "{folder / "app.py"}", line 1' in answer.err
 
 
-@BOTH
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop(cli: Cli, sign: signal.Signals) -> None:
     cli("init")

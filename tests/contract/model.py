@@ -269,7 +269,8 @@ class ModelStore:
         if not self._stops(record, ending.state):
             if ending.state is S.SCHEDULED:
                 record.set(due_at=moment(later(self.clock(), ending.delay)))
-            self._move(record, ending.state, ending.reason, detail=ending.detail)
+            asked_by = (record.asked_by or "") if ending.state is S.CANCELLED else ""
+            self._move(record, ending.state, ending.reason, detail=ending.detail or asked_by)
         record.ending = ending
         return Verdict.APPLIED
 

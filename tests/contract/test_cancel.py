@@ -51,6 +51,14 @@ async def test_a_request_ends_with_the_job(world: World) -> None:
     assert (await world.store.renew(await world.tireless(), 1e8)).cancels == ()
 
 
+async def test_the_worker_that_stopped_it_need_not_know_who_asked(world: World) -> None:
+    delivery = await world.running()
+    await world.store.cancel([delivery.job_id], by="anna")
+    for _ in range(2):
+        await world.finish(delivery, CANCELLED, reason=Reason.CANCELLED_BY)
+        assert (await world.job(delivery.job_id)).detail == "anna"
+
+
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.SCHEDULED])
 async def test_a_job_that_should_stop_does_not_run_again(world: World, state: JobState) -> None:
     delivery = await world.running()

@@ -122,10 +122,9 @@ def leave_a_process(run: Run) -> None:
 def kill_one(run: Run, *, back_after: float) -> None:
     """The child that read receipt one was killed, and the job went on elsewhere."""
     run.kill = "child"
-    victim = run.ledger.log()[0]
-    run.killed = Kill("child 1", NOW.timestamp(), [victim])
+    run.killed = Kill("child process 1", NOW.timestamp())
     run.ledger.begin("one", 2)
-    lost = claimed("one", back_after)[0]
+    [lost] = claimed("one", back_after)
     run.events["one"] += [
         msgspec.structs.replace(lost, target=JobState.QUEUED, reason=Reason.LEASE_LOST),
         *claimed("one", back_after + 0.5),

@@ -63,6 +63,7 @@ async def application(store: SqlStore, engine: Engine, url: URL) -> AsyncIterato
     async_engine = create_async_engine(url)
     yield Application(store, engine, async_engine)
     await async_engine.dispose()
+    users.drop(engine)
 
 
 async def _in_session(app: Application, jobs: Sequence[NewJob], commit: bool) -> list[Submitted]:

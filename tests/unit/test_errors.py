@@ -32,7 +32,7 @@ def declared(module: types.ModuleType) -> dict[str, str | None]:
     kinds = {
         name: kind
         for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, Exception) and kind.__module__ == module.__name__
+        if issubclass(kind, Exception) and kind.__module__.startswith("ferryman")
     }
     return {
         name: next((base.__name__ for base in kind.__bases__ if base in kinds.values()), None)

@@ -131,7 +131,9 @@ class Rig:
         return environment
 
     @contextlib.contextmanager
-    def worker(self, app: str = APP, **options: Any) -> Iterator[RunningWorker]:
+    def worker(
+        self, app: str = APP, *, cwd: Path = ROOT, **options: Any
+    ) -> Iterator[RunningWorker]:
         """Start a worker with these options; whatever is left of it at the end is killed."""
         self._workers += 1
         given = {"name": f"w{self._workers}", "grace": 5, "cancel_grace": 0.5} | options
@@ -140,7 +142,7 @@ class Rig:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, app, arguments],
-                cwd=ROOT,
+                cwd=cwd,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -29,7 +29,7 @@ def test_a_running_job_is_cancelled(rig: Rig, task: str) -> None:
         until(lambda: rig.lines("start", job.id))
         assert job.cancel(by="the test") is False
         until(lambda: cancelled(job))
-        assert job.record.attempts == 0
+        assert (job.record.attempts, job.record.detail) == (0, "the test")
         # Another job runs: nothing was broken by it.
         assert rig.enqueue(task, 0).result(20) == 1
 

@@ -56,7 +56,7 @@ async def test_a_returned_value_is_the_result(kind: str) -> None:
     ("error", "reason", "name"),
     [
         (ValueError("no"), Reason.EXHAUSTED, "ValueError"),
-        (Permanent("never"), Reason.PERMANENT, "ferryman.domain.outcomes.Permanent"),
+        (Permanent("never"), Reason.PERMANENT, "ferryman.Permanent"),
         (SystemExit(3), Reason.EXHAUSTED, "SystemExit"),
         (KeyboardInterrupt(), Reason.EXHAUSTED, "KeyboardInterrupt"),
         (asyncio.CancelledError(), Reason.EXHAUSTED, "asyncio.exceptions.CancelledError"),

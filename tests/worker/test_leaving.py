@@ -1,6 +1,9 @@
 """Workers that stop: when they are told to, when they are done, and when they cannot even start."""
 
+import contextlib
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +132,32 @@ def test_a_resource_that_cannot_be_preloaded_stops_the_worker(rig: Rig) -> None:
     with rig.worker(preload=True) as worker:
         assert worker.wait() == 1
         assert "no such model" in worker.log
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_change_of_the_source_replaces_the_processes(rig: Rig, tmp_path: Path) -> None:
+    source = tmp_path / "source" / "live.py"
+    source.parent.mkdir()
+    text = "from ferryman import Ferryman\napp = Ferryman()\n@app.task\ndef answer(): return 1\n"
+    source.write_text(text)
+    with rig.worker("live:app", cwd=source.parent, reload=True, grace=0.1) as worker:
+        assert rig.enqueue("answer").result(20) == 1
+        first = worker.processes()[0].pid
+        # A mistake is waited out, and not the end.
+        rewrite(source, text + "1 / 0\n", lambda: "ZeroDivisionError" in worker.log)
+        source.write_text(text.replace("return 1", "return 2"))
+        assert rig.enqueue("answer").result(20) == 2
+        assert worker.processes()[0].pid != first
+
+
+def rewrite(source: Path, text: str, noticed: Callable[[], bool]) -> None:
+    """Write the file until it is noticed: the watch may begin after the worker."""
+    deadline = time.monotonic() + 20
+    while not noticed():
+        assert time.monotonic() < deadline
+        source.write_text(text)
+        with contextlib.suppress(AssertionError):
+            until(noticed, 1.0)
 
 
 def test_nothing_is_lost_or_charged_under_rolling_restarts(rig: Rig) -> None:

@@ -80,7 +80,10 @@ def enqueue(
     _warn_if_unread(call, handle)
     if wait:
         call.output.note(handle.id)
-        following.wait(call, handle, None)
+        if call.output.in_terminal:
+            following.watch(call, handle)
+        else:
+            following.wait(call, handle, None)
 
 
 def find_task(client: Client, name: str) -> Task[..., Any]:

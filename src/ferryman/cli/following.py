@@ -54,9 +54,8 @@ def watch(call: Invocation, handle: JobHandle[Any]) -> None:
         for job in _changes(call, handle.record):
             print_json_line(job_data(job))
         _exit(job)
-    elif console().is_terminal:
-        job = _live(call, handle.record)
-        _conclude(call, job)
+    elif call.output.in_terminal:
+        _conclude(call, _live(call, handle.record))
     else:
         for job in _changes(call, handle.record):
             typer.echo(_line(job))

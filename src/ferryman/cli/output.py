@@ -20,6 +20,11 @@ class Output:
     def __init__(self, *, json: bool) -> None:
         self.json = json
 
+    @property
+    def in_terminal(self) -> bool:
+        """Whether a person looks at the answer, so that it may move."""
+        return not self.json and sys.stdout.isatty()
+
     def answer(self, data: Any, shown: Callable[[], "RenderableType"]) -> None:
         """The command's answer: `data` as JSON, or what `shown` gives for people."""
         if self.json:

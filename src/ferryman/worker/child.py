@@ -24,7 +24,7 @@ from ferryman.client.resources import LiveResources, Resource
 from ferryman.client.task import Task
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Delivery, Progress
-from ferryman.domain.outcomes import Outcome
+from ferryman.domain.outcomes import Outcome, Parked
 from ferryman.worker import logs
 from ferryman.worker.attempt import Attempt, Stop
 from ferryman.worker.buffer import INTERVAL
@@ -131,7 +131,9 @@ class JobRunner:
         return Ready()
 
     async def _run(self, delivery: Delivery) -> Outcome:
-        task = self._client.lookup(delivery.task)
+        task = self._client.tasks.get(delivery.task)
+        if task is None:
+            return Parked(f"the child that should run it has no task {delivery.task!r}")
         context = JobContext(delivery, self._courier)
         attempt = Attempt(delivery, context, retry_policy(task, delivery), lambda *_: None)
         self._attempt = attempt
@@ -143,6 +145,8 @@ class JobRunner:
 
     def _caller(self, task: Task[..., Any], attempt: Attempt) -> Any:
         async def call(function: Callable[[], Any]) -> Any:
+            if attempt.context.cancelled:
+                raise asyncio.CancelledError
             self._channel.send(Began())
             if task.is_async:
                 return await call_coroutine(attempt, function, None, None)
@@ -197,12 +201,12 @@ def main() -> int:
     leave_signals_to_parent()
     end = socket.socket(fileno=launch.descriptor)
     channel: BlockingChannel[ToChild] = BlockingChannel(end, ToChild)
-    logs.set_up(launch.options, launch.options.name or "")
     try:
         client = load_client(launch.app)
     except ConfigError as error:
         channel.send(Broken(str(error)))
         return 1
+    logs.set_up(launch.options, launch.options.name or "")
     leave_signals_to_parent()  # the application may have set handlers of its own
     try:
         JobRunner(client, channel).serve()

@@ -133,7 +133,12 @@ class EmbeddedWorker:
 
     async def _end(self, tenure: "_Tenure") -> None:
         await tenure.worker.close()
-        await self._beside(lambda: self._kept.keeper.release(tenure.info, kill=False))
+        await self._beside(lambda: self._release(tenure.info))
+
+    async def _release(self, info: WorkerInfo) -> None:
+        with contextlib.suppress(TimeoutError):  # the lease is over then, and reapers do it
+            async with asyncio.timeout(self._kept.lease):
+                await self._kept.keeper.release(info, kill=False)
 
     async def _stop(self) -> None:
         if self._current is None or self._serving is None:

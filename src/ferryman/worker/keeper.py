@@ -78,6 +78,8 @@ class Keeper:
     async def release(self, info: WorkerInfo, *, kill: bool, spare: Collection[str] = ()) -> None:
         """Give up the lease of a worker that is gone, and send back what it left running.
 
+        It is tried until the store can be reached: a reaper would charge what was left a kill.
+
         Args:
             kill: it died with its jobs. `spare`: the ids of those that are not to blame.
         """
@@ -92,11 +94,7 @@ class Keeper:
                 await self._store.unregister(info)
                 break
             except StoreError as error:
-                # Past the lease the reaper of any worker does it.
-                wait = outage.failed(error)
-                if time.monotonic() + wait > lease.until:
-                    return
-                await asyncio.sleep(wait)
+                await asyncio.sleep(outage.failed(error))
         outage.passed()
         if moved:
             logger.info("worker %s left %d running jobs: handed back", info.name, len(moved))

@@ -20,6 +20,7 @@ class Keeping:
         self._stores = (make_store(settings), make_store(settings))
         self._upkeep: asyncio.Task[None] | None = None
         self._settings = settings
+        self.lease = settings.lease
         self.keeper = Keeper(self._stores[0], settings)
 
     async def open(self) -> Self:

@@ -13,7 +13,7 @@ FIELDS: Final = ("job_id", "task", "attempt", "outcome", "duration")
 """What a record about a job carries, as attributes; `duration` is in seconds."""
 
 
-NOISY: Final = ("aiosqlite", "asyncio", "alembic")
+NOISY: Final = ("aiosqlite", "alembic", "asyncio", "watchfiles")
 """Libraries that tell of each of their steps; who wants that sets logging up in the application."""
 
 

@@ -3,29 +3,25 @@
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 from ferryman.client.client import Client
-from ferryman.client.context import JobContext
 from ferryman.client.resources import LiveResources
 from ferryman.domain.errors import FerrymanError, LeaseLost, StoreError
-from ferryman.domain.job import Delivery, WorkerInfo
-from ferryman.domain.outcomes import Ending, Outcome, Settling, settle
-from ferryman.domain.policy import TaskPolicy
+from ferryman.domain.job import WorkerInfo
 from ferryman.stores import JobStore
-from ferryman.stores.base import Verdict
-from ferryman.worker import joblog
-from ferryman.worker.attempt import Attempt, Stop
 from ferryman.worker.buffer import ReportBuffer
 from ferryman.worker.exchange import Exchange
-from ferryman.worker.executor import Executor, needs_isolation
+from ferryman.worker.executor import Executor
 from ferryman.worker.hints import HintListener
 from ferryman.worker.isolate import ChildPool
 from ferryman.worker.messages import Why
 from ferryman.worker.options import WorkerOptions
 from ferryman.worker.outage import Outage
+from ferryman.worker.running import Host, RunningJobs
 from ferryman.worker.threads import Threads
 
 logger = logging.getLogger("ferryman.worker")
@@ -42,18 +38,6 @@ TEAR_DOWN: Final = 10.0
 
 class ResourceBroken(FerrymanError):
     """A resource that was to be loaded before the first job could not be."""
-
-
-class Host(Protocol):
-    """Who must know which jobs run in children, and not in the worker's own process."""
-
-    def child_began(self, job_id: str) -> None:
-        """This job is for a child: the death of the worker would not be its doing."""
-        ...
-
-    def child_ended(self, job_id: str) -> None:
-        """What it came to is written."""
-        ...
 
 
 class Worker:
@@ -78,17 +62,15 @@ class Worker:
         self._store = store
         self._options = options
         self._concurrency = info.concurrency
-        self._host = host
-        self._attempts: dict[tuple[str, int], Attempt] = {}
-        self._endings: list[tuple[Attempt, Ending]] = []
         self._wake = asyncio.Event()
         self._told_to_stop = asyncio.Event()
         self._hungry = True
         self._empty = False
-        self._started = 0
         self._stop_at: float | None = None
         lifetime = options.max_lifetime
-        self._retire_at = None if lifetime is None else time.monotonic() + lifetime
+        # Not all processes of a worker at the same moment.
+        spread = random.uniform(0.9, 1.0)  # noqa: S311 - spreads load, guards nothing
+        self._retire_at = None if lifetime is None else time.monotonic() + lifetime * spread
         self._drained: list[asyncio.Future[bool]] = []
         self._lease_lost = False
         self._closed = False
@@ -99,9 +81,10 @@ class Worker:
         self._resources = LiveResources(in_thread=True)
         self._threads = Threads()
         self._children = app and ChildPool(app, options, self._buffer)
-        self._executor = Executor(
+        executor = Executor(
             client, self._resources, self._threads, self._children or None, options.cancel_grace
         )
+        self._jobs = RunningJobs(client, executor, self._buffer, host, self._wake.set)
 
     # -- from outside --------------------------------------------------------------------------
 
@@ -132,7 +115,7 @@ class Worker:
         """
         while (why := self._over()) is None:
             await self._turn()
-        if self._unfinished():
+        if self._jobs.busy:
             await self._hand_back_rest()
         return why
 
@@ -145,10 +128,7 @@ class Worker:
 
     def cancel(self, jobs: Iterable[tuple[str, int]]) -> None:
         """Ask these running jobs (id, token) to stop."""
-        for key in jobs:
-            attempt = self._attempts.get(key)
-            if attempt is not None:
-                attempt.request(Stop.CANCEL)
+        self._jobs.cancel(jobs)
 
     def lose_lease(self) -> None:
         """Whoever keeps the lease found that it is over: `run` raises `LeaseLost`."""
@@ -168,13 +148,12 @@ class Worker:
 
     def abandon(self) -> None:
         """Stop whatever runs, without waiting: it runs elsewhere by now."""
-        for attempt in self._unfinished():
-            attempt.request(Stop.HAND_BACK)
+        self._jobs.hand_back()
 
     @property
     def clean(self) -> bool:
         """Whether no code of any job is left running here."""
-        return not self._attempts
+        return not self._jobs.slots
 
     async def close(self) -> None:
         """Tear down resources and children, in what is left of the grace."""
@@ -200,7 +179,7 @@ class Worker:
     def _over(self) -> Why | None:
         if self._lease_lost:
             raise LeaseLost("the keeper of the lease found that it is over")
-        idle = not self._busy
+        idle = not self._jobs.busy
         if self._stop_at is not None and (idle or time.monotonic() >= self._stop_at):
             return Why.STOPPED
         if self._retiring and idle:
@@ -212,31 +191,26 @@ class Worker:
     async def _turn(self) -> None:
         """Exchange endings for deliveries, or else wait until there is something to exchange."""
         self._wake.clear()
-        if self._endings and self._unfinished():
+        if self._jobs.endings and self._jobs.unfinished:
             await asyncio.sleep(LINGER)
         limit = self._appetite()
-        if self._endings or limit or self._exchange.overdue:
+        if self._jobs.endings or limit or self._exchange.overdue:
             await self._trade(limit)
         else:
             await self._rest()
 
     async def _trade(self, limit: int) -> None:
-        sent = list(self._endings)
+        endings = list(self._jobs.endings)
         try:
             await self._buffer.flush()
-            held = {attempt.delivery.job_id for attempt in self._unfinished()}
-            held |= {ending.job_id for _, ending in self._endings[len(sent) :]}
-            traded = await self._exchange.trade([ending for _, ending in sent], limit, held)
+            traded = await self._exchange.trade(endings, limit, self._jobs.held(len(endings)))
         except StoreError as error:
             await self._pause(self._outage.failed(error))
             return
         if traded.claimed or not limit:
             self._outage.passed()  # else it only looked for what a failed claim may have left
-        del self._endings[: len(sent)]
-        for (attempt, _), verdict in zip(sent, traded.verdicts, strict=True):
-            self._written(attempt, verdict)
-        for delivery in traded.deliveries:
-            self._start(delivery)
+        self._jobs.written(traded.verdicts)
+        self._jobs.start(traded.deliveries)
         if traded.claimed:
             await self._fed(len(traded.deliveries), limit)
 
@@ -245,7 +219,7 @@ class Worker:
         self._hungry = claimed == limit
         if self._hungry:
             return
-        if not claimed and self._asked_for_end and not self._busy:
+        if not claimed and self._asked_for_end and not self._jobs.busy:
             await self._look_for_end()
         else:
             self._hints.listen()
@@ -286,11 +260,13 @@ class Worker:
 
     def _appetite(self) -> int:
         """How many jobs to claim: free slots, where there may be jobs for them."""
-        if self._stop_at is not None or self._retiring or not (self._hungry or self._endings):
+        if self._stop_at is not None or self._retiring:
             return 0
-        free = self._concurrency - len(self._attempts)
-        left = (self._options.max_jobs or free + self._started) - self._started
-        return max(0, min(free, left))
+        if not (self._hungry or self._jobs.endings):
+            return 0
+        free = self._concurrency - self._jobs.slots
+        most = self._options.max_jobs
+        return max(0, free if most is None else min(free, most - self._jobs.started))
 
     def _work_may_be_there(self) -> None:
         self._hungry = True
@@ -298,76 +274,25 @@ class Worker:
 
     @property
     def _retiring(self) -> bool:
-        spent = self._options.max_jobs is not None and self._started >= self._options.max_jobs
+        most = self._options.max_jobs
+        spent = most is not None and self._jobs.started >= most
         return spent or (self._retire_at is not None and time.monotonic() >= self._retire_at)
 
     @property
     def _asked_for_end(self) -> bool:
         return self._options.burst or bool(self._drained)
 
-    @property
-    def _busy(self) -> bool:
-        return bool(self._endings or self._unfinished())
-
-    # -- attempts ------------------------------------------------------------------------------
-
-    def _unfinished(self) -> list[Attempt]:
-        """Those without an outcome; code that outlives its outcome only keeps its slot."""
-        return [attempt for attempt in self._attempts.values() if attempt.outcome is None]
-
-    def _start(self, delivery: Delivery) -> None:
-        task = self._client.tasks.get(delivery.task)
-        policy = task.policy if task else TaskPolicy()
-        context = JobContext(delivery, self._buffer)
-        attempt = Attempt(delivery, context, delivery.options.retry or policy.retry, self._conclude)
-        self._attempts[delivery.job_id, delivery.token] = attempt
-        self._started += 1
-        if task is not None and needs_isolation(task, delivery):
-            # Said before any job of the same claim runs: one of them may kill this process.
-            attempt.isolated = True
-            self._host.child_began(delivery.job_id)
-        joblog.began(delivery)
-        attempt.running = asyncio.create_task(self._run(attempt))
-
-    async def _run(self, attempt: Attempt) -> None:
-        attempt.conclude(await self._executor.execute(attempt))
-        del self._attempts[attempt.delivery.job_id, attempt.delivery.token]
-        self._wake.set()
-
-    def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
-        delivery = attempt.delivery
-        task = self._client.tasks.get(delivery.task)
-        ttl = delivery.options.result_ttl
-        facts = Settling(
-            job_id=delivery.job_id,
-            queue=delivery.queue,
-            token=delivery.token,
-            attempts=delivery.attempts,
-            deliveries=delivery.deliveries,
-            kills=delivery.kills,
-            retry=attempt.policy,
-            result_ttl=(task.policy if task else TaskPolicy()).result_ttl if ttl is None else ttl,
-        )
-        ending = settle(outcome, facts)
-        self._endings.append((attempt, ending))
-        joblog.ended(attempt, ending)
-        self._wake.set()
-
-    def _written(self, attempt: Attempt, verdict: Verdict) -> None:
-        if attempt.isolated:
-            self._host.child_ended(attempt.delivery.job_id)
-        if verdict is not Verdict.APPLIED:
-            joblog.refused(attempt, verdict)
-
     async def _hand_back_rest(self) -> None:
         """The grace is over: stop what can be stopped, and say so. Threads end with the process,
         and the keeper of the lease hands their jobs back then."""
-        self.abandon()
+        self._jobs.hand_back()
         deadline = time.monotonic() + UNWIND
-        while time.monotonic() < deadline and any(not one.in_thread for one in self._unfinished()):
+        while any(not attempt.in_thread for attempt in self._jobs.unfinished):
+            if time.monotonic() >= deadline:
+                break
             self._wake.clear()
             await _within(deadline - time.monotonic(), self._wake)
-        if self._endings:
+        if self._jobs.endings:
             with contextlib.suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(LAST_CALL):
                     await self._trade(0)

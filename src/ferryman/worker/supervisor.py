@@ -61,7 +61,7 @@ class Supervisor:
         self._keeping: Keeping | None = None
         self._opening = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._sources_changed = asyncio.Event()
+        self._next_change = asyncio.Event()
         self._proven = False
         self._reaping = False
         self._code = 0
@@ -77,7 +77,7 @@ class Supervisor:
         watching = asyncio.create_task(self._watch_sources()) if self._options.reload else None
         try:
             await asyncio.gather(*(self._keep_running(number) for number in numbers))
-            await asyncio.gather(*self._releases)
+            await self._finish_releases()
         finally:
             if watching is not None:
                 watching.cancel()
@@ -93,6 +93,11 @@ class Supervisor:
         logger.info("stops; running jobs have %g s to end", grace)
         self._begin_stop(grace)
 
+    async def _finish_releases(self) -> None:
+        """With the store out of reach the leases end by themselves, and reapers do it."""
+        if self._releases and self._keeping is not None:
+            await asyncio.wait(self._releases, timeout=self._keeping.lease)
+
     # -- one process after the other --------------------------------------------------------------
 
     async def _keep_running(self, number: int) -> None:
@@ -100,7 +105,8 @@ class Supervisor:
         deaths = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            ended = await self._live(options)
+            change = self._next_change
+            ended = await self._live(options, change)
             if self._stopping.is_set() or ended is None or ended.why is Why.DRAINED:
                 return
             if ended.why in (Why.STOPPED, Why.RECYCLED):
@@ -110,9 +116,9 @@ class Supervisor:
                 self._give_up(ended)
             else:
                 deaths = 1 if time.monotonic() - began > PROVEN_AFTER else deaths + 1
-                await self._rest(f"process {options.name}", ended, deaths)
+                await self._rest(f"process {options.name}", ended, deaths, change)
 
-    async def _live(self, options: WorkerOptions) -> Exit | None:
+    async def _live(self, options: WorkerOptions, change: asyncio.Event) -> Exit | None:
         """One process from its start to its end; `None` if it was stopped before it could work."""
         process = await SupervisedProcess.start(self._app, options, self._prove)
         hello = await self._unless_stopped(process.greeting())
@@ -130,6 +136,8 @@ class Supervisor:
             return None
         self._processes.add(process)
         process.go(info)
+        if change.is_set():  # while it imported what has changed
+            process.stop(self._options.grace)
         logger.info("process %s (%d) serves %s", info.name, info.pid, ", ".join(info.queues))
         ended = await process.ended()
         self._processes.discard(process)
@@ -179,13 +187,12 @@ class Supervisor:
         self._code = 1
         self._begin_stop(0.0)
 
-    async def _rest(self, process: str, ended: Exit, deaths: int) -> None:
+    async def _rest(self, process: str, ended: Exit, deaths: int, change: asyncio.Event) -> None:
         """Before the next start: nothing at first, then longer and longer."""
         said = ended.broken or ended.said
         if ended.broken and self._options.reload:
             logger.error("%s: %s; waits for a change of the source", process, said)
-            self._sources_changed.clear()
-            await self._unless_stopped(self._sources_changed.wait())
+            await self._unless_stopped(change.wait())
             return
         wait = min(LONGEST_REST, 0.5 * 2.0 ** min(deaths - 2, 10)) if deaths > 1 else 0.0
         wait *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
@@ -219,6 +226,7 @@ class Supervisor:
 
         async for _ in watchfiles.awatch(Path.cwd(), watch_filter=watchfiles.PythonFilter()):
             logger.info("the source has changed: processes are replaced")
-            self._sources_changed.set()
+            self._next_change.set()
+            self._next_change = asyncio.Event()
             for process in self._processes:
                 process.stop(self._options.grace)

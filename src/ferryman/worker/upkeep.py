@@ -27,6 +27,7 @@ class Upkeep:
         self._store = store
         self._settings = settings
         self._prune_at = 0.0
+        self._reap_at = 0.0
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -42,6 +43,9 @@ class Upkeep:
                 outage.passed()
             except StoreError as error:
                 wait = outage.failed(error)
+                # Every lease may be over by then. Those who lived through it hand back at no
+                # charge, given a moment; what a reaper sends back is charged a kill.
+                self._reap_at = time.monotonic() + wait + self._settings.lease
             await asyncio.sleep(wait)
 
     async def _promote(self) -> float:
@@ -52,14 +56,18 @@ class Upkeep:
         return sweep if next_due is None else max(SHORTEST, min(sweep, next_due))
 
     async def _sweep(self) -> float:
+        reaped = await self._reap() if time.monotonic() >= self._reap_at else 0
+        expired = await self._store.expire(BATCH)
+        pruned = await self._prune() if time.monotonic() >= self._prune_at else 0
+        if BATCH in (reaped, expired, pruned):
+            return 0.0
+        return self._jittered(self._settings.sweep)
+
+    async def _reap(self) -> int:
         reaped = await self._store.reap(BATCH)
         if reaped:
             logger.warning("sent back %d jobs of workers whose lease was over", len(reaped))
-        expired = await self._store.expire(BATCH)
-        pruned = await self._prune() if time.monotonic() >= self._prune_at else 0
-        if BATCH in (len(reaped), expired, pruned):
-            return 0.0
-        return self._jittered(self._settings.sweep)
+        return len(reaped)
 
     async def _prune(self) -> int:
         pruned = await self._store.prune(

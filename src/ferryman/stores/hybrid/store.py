@@ -287,12 +287,14 @@ class HybridStore(SqlStore):
     # -- hints -----------------------------------------------------------------------------
 
     async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
-        """See `JobStore.wait_for_work`. It also ends when the lane goes down or comes back."""
-        if self._breaker.closed:
-            if not await self._first_of(self._wait_on_lane(queues, timeout), timeout + _LATE):
-                self._breaker.trip("a blocking read does not end")
-        else:
-            await self._first_of(super().wait_for_work(queues, timeout), None)
+        """See `JobStore.wait_for_work`. On the lane, or on the database while the lane is down."""
+        deadline = time.monotonic() + timeout
+        ended = False
+        while not ended and (left := deadline - time.monotonic()) > 0:
+            if self._breaker.closed:
+                ended = await self._until_switched(self._wait_on_lane(queues, left), left + _LATE)
+            else:
+                ended = await self._until_switched(super().wait_for_work(queues, left), None)
 
     async def _wait_on_lane(self, queues: Sequence[str], timeout: float) -> None:
         try:
@@ -300,20 +302,20 @@ class HybridStore(SqlStore):
         except StoreError as error:
             self._breaker.trip(str(error))
 
-    async def _first_of(self, work: Coroutine[Any, Any, None], timeout: float | None) -> bool:
-        """Whether `work` ended, or the breaker switched, in time."""
-        breaker = self._breaker
-        switch = breaker.until_open() if breaker.closed else breaker.until_closed()
+    async def _until_switched(self, work: Coroutine[Any, Any, None], limit: float | None) -> bool:
+        """Whether `work` ended before the breaker switched; past the limit the lane is down."""
+        closed = self._breaker.closed
+        switch = self._breaker.until_open() if closed else self._breaker.until_closed()
         tasks = {asyncio.create_task(work), asyncio.create_task(switch)}
         try:
-            done, _ = await asyncio.wait(
-                tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(tasks, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return bool(done)
+        if not done:
+            self._breaker.trip("a blocking read does not end")
+        return closed is self._breaker.closed
 
 
 def _ids(taken: Sequence[Taken]) -> list[str]:

@@ -38,6 +38,9 @@ _CLAIMED = (
     *("checkpoint", "user_key", "priority", "position", "state", "reason", "detail", "worker"),
 )
 
+CLAIM_ORDER = (jobs.c.priority.desc(), jobs.c.position)
+"""Of the jobs of one queue, which is claimed first."""
+
 
 def claimable(dialect: Dialect, queue: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a job may be claimed from `queue`; the same for a claim and for who waits for it."""
@@ -52,7 +55,6 @@ class Deliveries:
     def __init__(self, dialect: Dialect, moves: Moves) -> None:
         self._dialect = dialect
         self._moves = moves
-        self._in_order = (jobs.c.priority.desc(), jobs.c.position)
         self._claims: dict[tuple[int, bool], Select[Any]] = {}
         self._named = claimable(dialect, jobs.c.queue) & dialect.among(jobs.c.id, "named")
         self._me = workers.c.id == bindparam("by_worker", type_=Text)
@@ -209,7 +211,7 @@ class Deliveries:
         return (
             select(jobs.c.id)
             .where(wanted, exists(select(holder.c.id)))
-            .order_by(*self._in_order)
+            .order_by(*CLAIM_ORDER)
             .limit(limit)
             .with_for_update(skip_locked=True, of=jobs)
             .cte(f"pick_{index}")
@@ -222,7 +224,7 @@ class Deliveries:
         queue = bindparam("of_queue", type_=Text)
         limit: ColumnElement[int] = bindparam("limit", type_=Integer)
         best = select(jobs.c.id).where(claimable(self._dialect, queue))
-        best = best.order_by(*self._in_order).limit(limit)
+        best = best.order_by(*CLAIM_ORDER).limit(limit)
         return self._started(jobs.c.id.in_(best))
 
     @cached_property

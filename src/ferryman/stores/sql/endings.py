@@ -106,11 +106,17 @@ class Endings:
         stops = and_(jobs.c.cancel_by.is_not(None), again)
         over = or_(stops, ~again)
         cancelled_by = literal_column(f"'{Reason.CANCELLED_BY.value}'", Text)
+        # The worker that stopped it was told that someone asked, and not who.
+        unsigned = and_(given["state"] == constant(JobState.CANCELLED), given["detail"] == "")
         behind = self._dialect.next_place + given["ordinal"]
         return {
             "state": case((stops, constant(JobState.CANCELLED)), else_=given["state"]),
             "reason": case((stops, cancelled_by), else_=given["reason"]),
-            "detail": case((stops, jobs.c.cancel_by), else_=given["detail"]),
+            "detail": case(
+                (stops, jobs.c.cancel_by),
+                (unsigned, func.coalesce(jobs.c.cancel_by, "")),
+                else_=given["detail"],
+            ),
             "due_at": case((over, jobs.c.due_at), else_=now + given["delay"]),
             "position": case((given["in_place"] == 1, jobs.c.position), else_=behind),
             "attempts": jobs.c.attempts + given["charge"],

@@ -73,9 +73,10 @@ def _of_postgresql(state: str | None, error: DBAPIError) -> Fault:
 
 
 def shown(url: URL) -> str:
-    """A URL without its password, wherever it was written."""
+    """A URL without its driver, and without its password wherever that was written."""
     hidden = {key: "***" for key in url.query if "pass" in key.lower()}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+    plain = url.set(drivername=url.get_backend_name()).update_query_dict(hidden)
+    return plain.render_as_string(hide_password=True)
 
 
 @contextmanager

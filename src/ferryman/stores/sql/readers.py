@@ -25,7 +25,7 @@ from ferryman.domain.ids import NAME_PATTERN
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter, Page
-from ferryman.stores.sql.deliveries import claimable
+from ferryman.stores.sql.deliveries import CLAIM_ORDER, claimable
 from ferryman.stores.sql.dialect import Dialect
 from ferryman.stores.sql.hints import Topics
 from ferryman.stores.sql.records import moment, since_epoch, to_event, to_job, to_worker
@@ -184,7 +184,9 @@ class Readers:
     @cached_property
     def _any_work(self) -> Select[Any]:
         queue = bindparam("of_queue", type_=Text)
-        return select(jobs.c.id).where(claimable(self._dialect, queue)).limit(1)
+        # In the order of a claim, or a planner that hopes for luck walks over the whole table.
+        work = select(jobs.c.id).where(claimable(self._dialect, queue)).order_by(*CLAIM_ORDER)
+        return work.limit(1)
 
     def _ended(self, connection: Connection, ids: frozenset[str]) -> frozenset[str]:
         """Those of the jobs that have ended, or are not there any more."""

@@ -35,7 +35,6 @@ class Returns:
         orphaned = ~exists().where(workers.c.id == jobs.c.worker)
         self._orphans = (
             running.where(orphaned)
-            .order_by(jobs.c.id)
             .limit(bindparam("limit", type_=Integer))
             .with_for_update(skip_locked=True, of=jobs)
         )

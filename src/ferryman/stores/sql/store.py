@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ferryman.domain.errors import LeaseLost
+from ferryman.domain.errors import LeaseLost, StoreUnavailable
 from ferryman.domain.job import (
     Delivery,
     Job,
@@ -43,7 +43,7 @@ from ferryman.stores.sql.deliveries import Deliveries
 from ferryman.stores.sql.dialect import Dialect
 from ferryman.stores.sql.endings import Endings
 from ferryman.stores.sql.engine import Engines, kind_of, parse_url
-from ferryman.stores.sql.faults import translated
+from ferryman.stores.sql.faults import shown, translated
 from ferryman.stores.sql.hints import Hints, Signal, Topics, Wake
 from ferryman.stores.sql.moves import Moves
 from ferryman.stores.sql.places import Place, Places
@@ -103,15 +103,25 @@ class SqlStore:
 
     async def open(self) -> None:
         """See `JobStore.open`. A new SQLite file, and the embedded one, get their tables here."""
+        try:
+            self._make_folder()
+            if self._dialect.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
+                await self.migrate()
+            await self._engines.read.run(doctor.require_sound)
+        except BaseException:
+            await self.close()
+            raise
         self._loop = asyncio.get_running_loop()
-        self._make_folder()
-        if self._dialect.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
-            await self.migrate()
-        await self._engines.read.run(doctor.require_sound)
 
     def _make_folder(self) -> None:
+        if self.kind == "postgresql":
+            return
+        folder = Path((self._url.database or "").removeprefix("file:")).parent
         if self._embedded:
-            Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            text = f"the database {shown(self._url)} cannot be reached: make the folder {folder}"
+            raise StoreUnavailable(text)
 
     def _makes_its_tables(self, connection: Connection) -> bool:
         return doctor.is_empty(connection) or (

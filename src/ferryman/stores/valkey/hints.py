@@ -42,20 +42,22 @@ class Channels:
         self._opening = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def listening(self, channel: bytes) -> AsyncIterator[asyncio.Event]:
-        """Gives an event that is set once something was said on `channel`, or it went deaf."""
+    async def waiting(self, channel: bytes) -> AsyncIterator[asyncio.Event]:
+        """Gives an event that is set when something is said on `channel`, or it went deaf."""
         heard = asyncio.Event()
         self._waiters.setdefault(channel, []).append(heard)
         try:
-            with contextlib.suppress(StoreError, RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(CONFIRM):
-                    await self._subscribe(channel)
             yield heard
         finally:
             await self._leave(channel, heard)
 
+    async def listen(self, channel: bytes) -> None:
+        """Hear all that is said on `channel` from now on, if the server can be reached."""
+        with contextlib.suppress(StoreError, RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(CONFIRM):
+                await self._subscribe(channel)
+
     async def _subscribe(self, channel: bytes) -> None:
-        """Return once the server has confirmed: what is said from then on is heard."""
         async with self._opening:
             if self._connection is None:
                 self._connection = await self._link.connection()
@@ -71,8 +73,7 @@ class Channels:
         if waiters:
             return
         del self._waiters[channel]
-        self._confirmed.pop(channel, None)
-        if self._connection is not None:
+        if self._confirmed.pop(channel, None) and self._connection is not None:
             with contextlib.suppress(RedisError, OSError):
                 await self._connection.send_command("UNSUBSCRIBE", channel, check_health=False)
 
@@ -91,7 +92,7 @@ class Channels:
             heard.set()
 
     async def _drop(self) -> None:
-        """Forget the connection; all who wait look for themselves, and subscribe anew."""
+        """Forget the connection; all who wait look for themselves, and listen anew."""
         connection, self._connection = self._connection, None
         self._confirmed.clear()
         for channel in self._waiters:
@@ -100,7 +101,7 @@ class Channels:
             await connection.disconnect(nowait=True)
 
     async def close(self) -> None:
-        """Stop listening. Closing twice is fine."""
+        """Stop listening; whoever waits then listens on a new connection. Twice is fine."""
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.cancel()
@@ -130,20 +131,34 @@ class Hints(Readers):
                 return
 
     async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
-        """See `JobStore.wait_for_end`."""
+        """See `JobStore.wait_for_end`. A message that is lost costs `POLL` seconds at most."""
         end = time.monotonic() + timeout
         (job,) = await self.get([job_id])
-        while job is not None and not job.state.terminal:
-            channel = self._keys.done(job.queue, pack_id(job_id))
-            async with self._channels.listening(channel) as heard:
-                # Whatever happened before the channel was open is seen here.
-                (job,) = await self.get([job_id])
+        if job is None or job.state.terminal:
+            return job
+        channel = self._keys.done(job.queue, pack_id(job_id))
+        async with self._channels.waiting(channel) as heard:
+            while True:
+                heard.clear()
+                await self._channels.listen(channel)
+                # What happened before someone listened is seen here.
+                job = await self._job_in(job.queue, job_id)
                 left = end - time.monotonic()
                 if job is None or job.state.terminal or left <= 0:
                     return job
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(heard.wait(), min(left, POLL))
-            (job,) = await self.get([job_id])
-            if time.monotonic() >= end:
-                return job
-        return job
+                if not await _set_within(heard, min(left, POLL)):
+                    await self._hear_again(job)
+
+    async def _hear_again(self, job: Job) -> None:
+        """Give up a connection that did not tell of an end: nobody may be at its other side."""
+        now = await self._job_in(job.queue, job.id)
+        if now is not None and now.state.terminal:
+            await self._channels.close()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -27,7 +27,7 @@ class Lifetime(StrEnum):
 
 
 QUEUE_KEYS: Final = {
-    "meta": Lifetime.PERMANENT,  # hash: known, paused
+    "meta": Lifetime.PERMANENT,  # hash: known, paused, claimed (a count)
     "jobs": Lifetime.PERMANENT,  # hash: id -> specification, of jobs that have not ended
     "state": Lifetime.PERMANENT,  # hash: id -> state, of those among them that changed
     "prios": Lifetime.PERMANENT,  # zset: priority -> itself, where a ready list may have entries
@@ -49,7 +49,7 @@ QUEUE_KEYS: Final = {
 QUEUE_FAMILIES: Final = {
     "ready": Lifetime.PERMANENT,  # ready:<priority>, list: entries of queued jobs
     "ended": Lifetime.PERMANENT,  # ended:<state>, zset: id -> when it ended
-    "run": Lifetime.PERMANENT,  # run:<worker>, zset: id -> order of its claim
+    "run": Lifetime.PERMANENT,  # run:<worker>, zset: id -> its place
     "stop": Lifetime.PERMANENT,  # stop:<worker>, hash: id -> token, of jobs asked to stop
     "lane": Lifetime.PERMANENT,  # lane:<priority>, zset: id -> position, of queued jobs
     "end": Lifetime.RECORD,  # end:<id>, string: the record of an ended job

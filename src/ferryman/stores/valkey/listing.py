@@ -85,7 +85,7 @@ def matches(job: Job, where: JobFilter) -> bool:
         and (where.user is None or job.user == where.user)
         and (where.tag is None or where.tag in job.tags)
         and (where.since is None or job.created_at >= where.since)
-        and (where.until is None or job.created_at <= where.until)
+        and (where.until is None or job.created_at < where.until)
     )
 
 

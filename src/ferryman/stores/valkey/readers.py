@@ -45,6 +45,11 @@ class Readers(Grounds):
         (record,) = await self._link.run(calls.read(self._target(queue), [job_id]), repeat=True)
         return (queue, record) if record else None
 
+    async def _job_in(self, queue: str, job_id: str) -> Job | None:
+        call = calls.read(self._target(queue), [job_id])
+        (record,) = await self._link.run(call, repeat=True)
+        return read_job(job_id, queue, record) if record else None
+
     async def events(self, job_id: str) -> list[JobEvent]:
         """See `JobStore.events`."""
         found = await self._record(job_id)
@@ -143,7 +148,7 @@ class Readers(Grounds):
             calls.figures(target, self._now()), repeat=True
         )
         cancelled, more = 0, True
-        while more and cancelled < scheduled + waiting + queued:
+        while more and cancelled <= scheduled + waiting + queued:
             count, more = await self._link.run(
                 calls.purge(target, self._now(), BATCH, "the queue was purged")
             )

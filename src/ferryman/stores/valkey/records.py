@@ -46,12 +46,13 @@ _read_progress: Final = msgspec.msgpack.Decoder(Progress).decode
 
 def pack_id(job_id: str) -> bytes:
     """A job's or worker's id as it is stored. Text that is no legal id is like no stored one."""
-    if len(job_id) == 36 and job_id[19] in "89ab":
+    if len(job_id) == 36 and job_id[19] in "89ab" and job_id[8::5][:4] == "----":
+        digits = job_id.replace("-", "")
         try:
-            packed = bytes.fromhex(job_id.replace("-", ""))
+            packed = bytes.fromhex(digits)
         except ValueError:
-            return job_id.encode("ascii", "backslashreplace")
-        if is_uuid(packed) and unpack_id(packed) == job_id:
+            packed = b""
+        if len(packed) == 16 and packed.hex() == digits:  # else it has capitals, or blanks
             return packed
     return job_id.encode("ascii", "backslashreplace")
 
@@ -190,22 +191,30 @@ class Specification(NamedTuple):
     args: bytes
 
 
+# Flags, created (2 and 4 bytes), priority, length of the description (1 and 2 bytes).
+_SPECIFICATION_HEAD: Final = struct.Struct(">BHIhBH")
+
+
+def _body(blob: bytes, size: int) -> tuple[Description, bytes]:
+    """The description, and the arguments behind it."""
+    at = _SPECIFICATION_HEAD.size
+    if blob[0] & _EXTENDED:
+        at += 14 + int.from_bytes(blob[24:26], "big")
+    end = at + size
+    return _read_description(blob[at:end]), blob[end:]
+
+
 def read_specification(blob: bytes) -> Specification:
     """What `submit` wrote."""
-    created, priority = (
-        int.from_bytes(blob[1:7], "big"),
-        int.from_bytes(blob[7:9], "big", signed=True),
-    )
-    size = int.from_bytes(blob[9:12], "big")
-    due, expires, unique, at = created, 0, None, 12
-    if blob[0] & _EXTENDED:
+    flags, high, low, priority, size_high, size_low = _SPECIFICATION_HEAD.unpack_from(blob)
+    created = high << 32 | low
+    due, expires, unique = created, 0, None
+    if flags & _EXTENDED:
         due, expires = int.from_bytes(blob[12:18], "big"), int.from_bytes(blob[18:24], "big")
-        at = 26 + int.from_bytes(blob[24:26], "big")
-        unique = blob[26:at].decode() or None
-    description = _read_description(blob[at : at + size])
-    args = blob[at + size :]
-    initial = _INITIAL[blob[0] % _EXTENDED]
-    return Specification(initial, created, priority, due, expires, unique, description, args)
+        unique = blob[26 : 26 + int.from_bytes(blob[24:26], "big")].decode() or None
+    initial = _INITIAL[flags % _EXTENDED]
+    body = _body(blob, size_high << 16 | size_low)
+    return Specification(initial, created, priority, due, expires, unique, *body)
 
 
 class State(NamedTuple):
@@ -220,6 +229,7 @@ class State(NamedTuple):
     kills: int
     due: int
     queued: int
+    place: int
     started: int
     finished: int
     changes: int
@@ -233,8 +243,9 @@ class State(NamedTuple):
 
 
 # Version, state, reason, generation, stop, two of the latest ending; then token, deliveries,
-# attempts, kills; four moments; the number of changes. `struct` knows no 3 and 6 byte numbers.
-_STATE_NUMBERS: Final = (1, 1, 1, 1, 1, 1, 1, 6, 3, 3, 1, 6, 6, 6, 6, 3)
+# attempts, kills; due, queued, place, started, finished; the number of changes. `struct` knows no
+# numbers of 3 and 6 bytes.
+_STATE_NUMBERS: Final = (1, 1, 1, 2, 1, 1, 1, 6, 3, 3, 1, 6, 6, 6, 6, 6, 3)
 _STATE_LENGTHS: Final = (1, 2, 3, 3, 2, 4, 3)
 
 
@@ -266,7 +277,7 @@ def read_state(blob: bytes) -> State:
 
 def _fresh_state(spec: Specification) -> State:
     """The state of a job that has not changed since its submit."""
-    counters = (spec.created, 0, 0, 0, spec.due, spec.created, 0, 0, 0)
+    counters = (spec.created, 0, 0, 0, spec.due, spec.created, 0, 0, 0, 0)
     return State._make([spec.initial, Reason.SUBMITTED, False, *counters, *([b""] * 7)])
 
 
@@ -325,14 +336,13 @@ def read_job(job_id: str, queue: str, record: Record) -> Job:
 def read_delivery(queue: str, values: list[Any]) -> Delivery:
     """A job as `claim` hands it out."""
     packed_id, token, deliveries, attempts, kills, checkpoint, blob = values
-    spec = read_specification(blob)
-    about = spec.description
+    about, args = _body(blob, int.from_bytes(blob[9:12], "big"))
     return Delivery(
         job_id=unpack_id(packed_id),
         task=about.task,
         queue=queue,
         token=token,
-        args=spec.args,
+        args=args,
         options=about.options,
         attempts=attempts,
         deliveries=deliveries,

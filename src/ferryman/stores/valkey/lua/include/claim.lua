@@ -1,9 +1,8 @@
 -- include: moves
--- include: promote
 
--- Due jobs that one claim queues, and entries that it looks at above those it takes: one call
--- stays short, however much a queue has to be cleared of.
-local PROMOTED, SPARE, CHUNK = 100, 1000, 500
+-- Entries that one claim looks at above those it takes: one call stays short, however much a queue
+-- has to be cleared of.
+local SPARE, CHUNK = 1000, 500
 
 -- The worker's lease on this queue: nil where it holds, or the code that refuses the claim.
 -- `join_until` brings a lease that the worker has elsewhere to a queue that it never claimed from.
@@ -29,7 +28,7 @@ local function start_job(job, now, worker)
   s.token, s.deliveries = s.token + 1, s.deliveries + 1
   change(job, now, STATE.running, REASON.claimed, '')
   if job.expires > 0 then
-    redis.call('ZREM', EXPIRY, job.id)
+    defer('ZREM', EXPIRY, job.id)
   end
 end
 
@@ -38,18 +37,13 @@ end
 local function startable(entries, now)
   local ids, jobs = {}, {}
   for index, entry in ipairs(entries) do
-    ids[index] = string.sub(entry, 1, -2)
+    ids[index] = id_of(entry)
   end
-  local blobs = redis.call('HMGET', JOBS, unpack(ids))
-  local states = redis.call('HMGET', STATE, unpack(ids))
+  local found = load_all(ids)
   for index, id in ipairs(ids) do
-    if blobs[index] then
-      local job = with_state(id, blobs[index], states[index])
-      local current = job.s.state == STATE.queued
-        and job.s.generation == string.byte(entries[index], -1)
-      if current and (job.expires == 0 or job.expires > now) then
-        jobs[#jobs + 1] = job
-      end
+    local job = found[id]
+    if job and is_current(job, entries[index]) and (job.expires == 0 or job.expires > now) then
+      jobs[#jobs + 1] = job
     end
   end
   return jobs
@@ -84,22 +78,17 @@ local function take(now, worker, limit)
   return taken, redis.call('EXISTS', PRIOS) == 1
 end
 
--- Write what was taken to the worker's name, in the order in which it was taken.
+-- Write what was taken to the worker's name, each with its place.
 local function record_taken(worker, taken)
-  local run = RUN_ .. worker
-  local last = tonumber(redis.call('ZREVRANGE', run, 0, 0, 'WITHSCORES')[2] or 0)
-  for first = 1, #taken, CHUNK do
-    local states, members = {}, {}
-    for index = first, math.min(first + CHUNK - 1, #taken) do
-      local job = taken[index]
-      states[#states + 1] = job.id
-      states[#states + 1] = write_state(job.s)
-      members[#members + 1] = last + index
-      members[#members + 1] = job.id
+  local place = redis.call('HINCRBY', META, 'claimed', #taken) - #taken
+  for index, job in ipairs(taken) do
+    if job.s.place == 0 then
+      job.s.place = place + index
     end
-    redis.call('HSET', STATE, unpack(states))
-    redis.call('ZADD', run, unpack(members))
+    save_live(job)
+    defer('ZADD', RUN_ .. worker, job.s.place, job.id)
   end
+  flush()
   redis.call('SADD', HOLDERS, worker)
 end
 
@@ -112,7 +101,6 @@ local function claim(now, worker, limit, join_until)
   if limit < 1 or redis.call('HGET', META, 'paused') then
     return { CODE.applied, 0 }
   end
-  promote(now, PROMOTED)
   local taken, more = take(now, worker, limit)
   if #taken > 0 then
     record_taken(worker, taken)

@@ -8,13 +8,13 @@ local function repeated(s, token, state, reason)
   return CODE.stale
 end
 
--- Handed back jobs, and those whose process died, go to the front; a retry goes to the back.
+-- Handed back jobs, and those whose process died, keep their place; a retry goes to the back.
 local function requeue(job, now, reason, detail)
-  local front = reason == REASON.handed_back or reason == REASON.lease_lost
-  if not front then
+  local again = reason == REASON.handed_back or reason == REASON.lease_lost
+  if not again then
     job.s.due = now
   end
-  queue_job(job, now, reason, detail, front)
+  queue_job(job, now, reason, detail, again)
   wake()
 end
 
@@ -36,9 +36,8 @@ end
 
 local HEAD_SIZE = 28
 -- `head`: token, state, reason, delay (ms), charge, kill, time to live + 1 (ms; 0: none).
-local function finish_one(now, id, head, detail, result, failure)
+local function finish_one(now, job, id, head, detail, result, failure)
   local token, state, reason, delay, charge, kill, ttl = struct.unpack('>I8BBI8BBI8', head)
-  local job = load_live(id)
   if not job then
     local ended = load_ended(id)
     return ended and repeated(ended.s, token, state, reason) or CODE.missing
@@ -51,25 +50,35 @@ local function finish_one(now, id, head, detail, result, failure)
   s.attempts, s.kills = s.attempts + charge, s.kills + kill
   s.out_state, s.out_reason = state, reason
   s.failure = failure ~= '' and failure or s.failure
-  s.result = result ~= '' and result or s.result
+  s.result = result
   settle(job, now, state, reason, detail, delay, ttl - 1)
   return CODE.applied, worker
 end
 
--- Endings stand in ARGV from `first` on, five values each; returns a code for each.
-local function finish(now, first)
-  local codes, workers = {}, {}
+-- The jobs of the endings, read in few calls. A job that is named twice is one table: its second
+-- ending meets what the first made of it.
+local function named_jobs(first)
+  local ids = {}
   for at = first, #ARGV, 5 do
     assert(#ARGV[at + 1] == HEAD_SIZE and ARGV[at + 4], 'malformed ending') -- before any write
+    ids[#ids + 1] = ARGV[at]
   end
+  return load_all(ids)
+end
+
+-- Endings stand in ARGV from `first` on, five values each; returns a code for each.
+local function finish(now, first)
+  local codes, workers, jobs = {}, {}, named_jobs(first)
   for at = first, #ARGV, 5 do
+    local id = ARGV[at]
     local code, worker =
-      finish_one(now, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+      finish_one(now, jobs[id], id, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
     codes[#codes + 1] = code
     if worker then
       workers[worker] = true
     end
   end
+  flush()
   for worker in pairs(workers) do
     forget_idle(worker)
   end

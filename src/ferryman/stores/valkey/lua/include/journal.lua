@@ -2,6 +2,7 @@
 -- The first (`submitted`) follows from the specification and is not stored. Of a very long history
 -- the first and the latest entries are kept: what happened at the start and what happens now.
 local JOURNAL_FIRST, JOURNAL_LIMIT = 10, 100
+local ENTRY_SIZE = 18 -- of an entry without worker and detail, and without its own length
 
 local function without_entry(journal, number)
   local at = 1
@@ -15,11 +16,11 @@ end
 local function change(job, now, state, reason, detail)
   local s = job.s
   local worker = state == STATE.running and s.worker or ''
-  local entry = struct.pack('>I6BBBI6Bc0I2c0', now, s.state, state, reason, s.token,
-    #worker, worker, #detail, detail)
+  local entry = struct.pack('>I2I6BBBI6Bc0I2c0', ENTRY_SIZE + #worker + #detail, now, s.state,
+    state, reason, s.token, #worker, worker, #detail, detail)
   s.state, s.reason, s.detail, s.changes = state, reason, detail, s.changes + 1
   if s.changes > JOURNAL_LIMIT then
     s.journal = without_entry(s.journal, JOURNAL_FIRST + 1)
   end
-  s.journal = s.journal .. struct.pack('>I2', #entry) .. entry
+  s.journal = s.journal .. entry
 end

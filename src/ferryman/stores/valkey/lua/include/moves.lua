@@ -7,18 +7,23 @@
 -- takes the entries of the indexes along; the server's own expiry is the net below it (ms).
 local NET = 60000
 
--- Queue a job: at the back, with its wait beginning now, or in front with the wait that it had.
-local function queue_job(job, now, reason, detail, front)
+-- Queue a job: at the back, or `again` at the place that it had.
+local function queue_job(job, now, reason, detail, again)
   local s = job.s
   change(job, now, STATE.queued, reason, detail)
   s.worker = ''
-  s.generation = (s.generation + 1) % 256
-  if not front then
-    s.queued = now
+  s.generation = (s.generation + 1) % 65536
+  s.queued = now
+  if not again then
+    s.place = 0
   end
   save_live(job)
   watch_expiry(job)
-  push_ready(job.priority, { entry_of(job.id, s.generation) }, front)
+  if again then
+    push_again(job)
+  else
+    push_ready(job.priority, { entry_of(job.id, s.generation) })
+  end
 end
 
 local function schedule_job(job, now, due, reason, detail)
@@ -27,7 +32,7 @@ local function schedule_job(job, now, due, reason, detail)
   job.s.due = due
   save_live(job)
   watch_expiry(job)
-  redis.call('ZADD', DUE, due, job.id)
+  defer('ZADD', DUE, due, job.id)
 end
 
 -- End a job; `ttl` is in milliseconds, and below 0 it is kept until it is pruned by count or age.
@@ -35,17 +40,17 @@ local function end_job(job, now, state, reason, detail, ttl)
   change(job, now, state, reason, detail)
   job.s.finished = now
   if job.unique ~= '' then
-    redis.call('HDEL', UNIQUE, job.unique)
+    defer('HDEL', UNIQUE, job.unique)
   end
-  redis.call('HDEL', JOBS, job.id)
-  redis.call('HDEL', STATE, job.id)
+  defer('HDEL', JOBS, job.id)
+  defer('HDEL', STATE, job.id)
   local record = struct.pack('>I4', #job.blob) .. job.blob .. write_state(job.s)
-  redis.call('ZADD', ENDED_ .. state, now, job.id)
+  defer('ZADD', ENDED_ .. state, now, job.id)
   if ttl < 0 then
     redis.call('SET', END_ .. job.id, record)
   else
     redis.call('SET', END_ .. job.id, record, 'PX', ttl + NET)
-    redis.call('ZADD', TTL, now + ttl, job.id)
+    defer('ZADD', TTL, now + ttl, job.id)
   end
   redis.call('PUBLISH', DONE_ .. job.id, state)
 end
@@ -53,22 +58,22 @@ end
 -- Take a job that does not run out of the place where it waits.
 local function withdraw(job)
   if job.s.state == STATE.scheduled then
-    redis.call('ZREM', DUE, job.id)
+    defer('ZREM', DUE, job.id)
   elseif job.s.state == STATE.waiting then
-    redis.call('ZREM', HELD, job.id)
+    defer('ZREM', HELD, job.id)
   end
   if job.expires > 0 then
-    redis.call('ZREM', EXPIRY, job.id)
+    defer('ZREM', EXPIRY, job.id)
   end
 end
 
 -- Take a running job from its worker; says whether someone had asked it to stop.
 local function release(job)
   local s = job.s
-  redis.call('ZREM', RUN_ .. s.worker, job.id)
+  defer('ZREM', RUN_ .. s.worker, job.id)
   local stop = s.stop == 1
   if stop then
-    redis.call('HDEL', STOP_ .. s.worker, job.id)
+    defer('HDEL', STOP_ .. s.worker, job.id)
     s.stop = 0
   end
   return stop

@@ -19,7 +19,7 @@ local function admit(id)
     return CODE.stale
   end
   redis.call('ZREM', HELD, id)
-  queue_job(job, now, REASON.admitted, '', false)
+  queue_job(job, now, REASON.admitted, '')
   wake()
   return CODE.applied
 end
@@ -28,4 +28,5 @@ local codes = {}
 for at = 2, #ARGV do
   codes[at - 1] = admit(ARGV[at])
 end
+flush()
 return codes

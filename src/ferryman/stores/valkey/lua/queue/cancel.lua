@@ -37,4 +37,5 @@ local codes = {}
 for at = 3, #ARGV do
   codes[at - 2] = cancel(ARGV[at])
 end
+flush()
 return codes

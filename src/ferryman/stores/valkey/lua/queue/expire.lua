@@ -19,4 +19,5 @@ for _, id in ipairs(ids) do
     redis.call('ZREM', EXPIRY, id)
   end
 end
+flush()
 return failed

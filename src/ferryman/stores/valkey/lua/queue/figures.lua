@@ -8,6 +8,7 @@
 --       age of the oldest queued job (ms; -1: none)
 -- include: clock
 -- include: jobs
+-- include: ready
 
 local LOOK = 100
 local now = clock(ARGV[1])
@@ -20,15 +21,20 @@ local function running()
   return count
 end
 
--- Since when the first current entry of a list has been queued; a list is in that order.
+-- Since when the longest waiting job of a list has been queued. Those that went back come first and
+-- may have come back lately; the others follow in the order in which they were queued.
 local function queued_since(priority)
+  local since = now
   for _, entry in ipairs(redis.call('LRANGE', READY_ .. priority, 0, LOOK - 1)) do
-    local job = load_live(string.sub(entry, 1, -2))
-    if job and job.s.state == STATE.queued and job.s.generation == string.byte(entry, -1) then
-      return job.s.queued
+    local job = load_live(id_of(entry))
+    if job and is_current(job, entry) then
+      since = math.min(since, job.s.queued)
+      if job.s.place == 0 then
+        return since
+      end
     end
   end
-  return now
+  return since
 end
 
 local function oldest_age()

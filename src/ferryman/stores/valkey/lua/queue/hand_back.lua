@@ -10,15 +10,16 @@
 -- include: send_back
 
 local now, worker, limit, kept = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local kill, spared = ARGV[5] == '1', tonumber(ARGV[9])
+local spared = tonumber(ARGV[9])
 local how = {
-  reason = kill and REASON.lease_lost or REASON.handed_back, kill = kill,
-  max_kills = tonumber(ARGV[6]), failure = ARGV[7], detail = ARGV[8], spare = {}, keep = {},
+  kill = ARGV[5] == '1', max_kills = tonumber(ARGV[6]), failure = ARGV[7], detail = ARGV[8],
+  spare = {}, keep = {},
 }
 for at = 10, #ARGV do
   local ids = at < 10 + spared and how.spare or how.keep
   ids[ARGV[at]] = true
 end
-local moved = {}
-local stay = send_back_all(worker, now, how, kept, limit, moved)
-return { #moved / 2 + stay, stay, unpack(moved) }
+local jobs, stay = held(worker, how.keep, kept, limit)
+local moved = send_back_all(jobs, now, how)
+forget_idle(worker)
+return { #jobs + stay, stay, unpack(moved) }

@@ -7,6 +7,7 @@
 -- Returns the following position (two strings; '' and '': there is no more), then for each job:
 --       id, specification, state, record of an ended job ('': none of it)
 -- include: jobs
+-- include: ready
 -- include: records
 
 local state, limit, place, last = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -65,19 +66,13 @@ local function end_of_stretch(key, at, entry)
   return math.min(at, redis.call('LLEN', key))
 end
 
-local function current(entry)
-  local id = string.sub(entry, 1, -2)
-  local blob = redis.call('HGET', JOBS, id)
-  local job = blob and with_state(id, blob, redis.call('HGET', STATE, id))
-  return job and job.s.state == STATE.queued and job.s.generation == string.byte(entry, -1)
-end
-
 local function list_priority(priority, behind, room, ids)
   local first = math.max(0, behind - room)
   local entries = behind > 0 and redis.call('LRANGE', READY_ .. priority, first, behind - 1) or {}
   for at = #entries, 1, -1 do
-    if current(entries[at]) then
-      ids[#ids + 1] = string.sub(entries[at], 1, -2)
+    local job = load_live(id_of(entries[at]))
+    if job and is_current(job, entries[at]) then
+      ids[#ids + 1] = job.id
     end
   end
   return #entries, first, entries[1]

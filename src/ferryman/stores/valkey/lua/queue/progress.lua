@@ -26,4 +26,5 @@ local codes = {}
 for at = 1, #ARGV, 4 do
   codes[#codes + 1] = record(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3])
 end
+flush()
 return codes

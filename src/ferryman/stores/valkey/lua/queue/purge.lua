@@ -27,7 +27,7 @@ local function cancel_ready(priority)
     redis.call('ZREM', PRIOS, priority)
   end
   for _, entry in ipairs(entries or {}) do
-    cancel(string.sub(entry, 1, -2))
+    cancel(id_of(entry))
   end
 end
 
@@ -40,10 +40,12 @@ while looked < limit do
 end
 -- Those whose entries a claim dropped because they were too late are found by their expiry.
 for _, index in ipairs({ DUE, HELD, EXPIRY }) do
+  flush()
   if looked < limit then
     for _, id in ipairs(redis.call('ZRANGE', index, 0, limit - looked - 1)) do
       cancel(id)
     end
   end
 end
+flush()
 return { cancelled, looked >= limit and 1 or 0 }

@@ -10,16 +10,37 @@
 
 local now, limit = clock(ARGV[1]), tonumber(ARGV[2])
 local how = {
-  reason = REASON.lease_lost, kill = true, max_kills = tonumber(ARGV[3]), failure = ARGV[4],
-  detail = ARGV[5], spare = {}, keep = {},
+  kill = true, max_kills = tonumber(ARGV[3]), failure = ARGV[4], detail = ARGV[5],
+  spare = {}, keep = {},
 }
-local reply = {}
-for _, worker in ipairs(redis.call('SMEMBERS', HOLDERS)) do
-  local room = limit - #reply / 2
-  local lease = tonumber(redis.call('ZSCORE', LEASES, worker) or 0)
-  if lease <= now and room > 0 then
-    send_back_all(worker, now, how, 0, room, reply)
+
+local function stalled_workers()
+  local stalled = {}
+  for _, worker in ipairs(redis.call('SMEMBERS', HOLDERS)) do
+    if tonumber(redis.call('ZSCORE', LEASES, worker) or 0) <= now then
+      stalled[#stalled + 1] = worker
+    end
   end
+  return stalled
+end
+
+local function stalled_jobs(workers)
+  local jobs = {}
+  for _, worker in ipairs(workers) do
+    local room = limit - #jobs
+    if room > 0 then
+      for _, job in ipairs(held(worker, how.keep, 0, room)) do
+        jobs[#jobs + 1] = job
+      end
+    end
+  end
+  return jobs
+end
+
+local workers = stalled_workers()
+local moved = send_back_all(stalled_jobs(workers), now, how)
+for _, worker in ipairs(workers) do
+  forget_idle(worker)
 end
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1000)) do
   if redis.call('EXISTS', RUN_ .. worker) == 0 then
@@ -27,4 +48,4 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT'
     redis.call('DEL', STOP_ .. worker)
   end
 end
-return reply
+return moved

@@ -21,7 +21,6 @@ end
 
 local function reset(s)
   s.attempts, s.kills, s.finished, s.due = 0, 0, 0, now
-  s.result, s.failure = '', ''
 end
 
 local function retry(id)
@@ -39,7 +38,7 @@ local function retry(id)
   renewed(job)
   reset(job.s)
   redis.call('HSET', JOBS, id, job.blob)
-  queue_job(job, now, REASON.retried, detail, false)
+  queue_job(job, now, REASON.retried, detail)
   wake()
   return CODE.applied
 end
@@ -48,4 +47,5 @@ local codes = {}
 for at = 5, #ARGV do
   codes[at - 4] = retry(ARGV[at])
 end
+flush()
 return codes

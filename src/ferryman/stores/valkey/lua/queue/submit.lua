@@ -15,11 +15,8 @@
 -- include: ready
 
 local now = clock(ARGV[1])
+local CHUNK = 500
 local ON_CONFLICT = { [0] = CODE.refused, [1] = CODE.returned }
-
-local function present(id)
-  return redis.call('HEXISTS', JOBS, id) == 1 or redis.call('EXISTS', END_ .. id) == 1
-end
 
 local function new_job(id, head, unique, body)
   local priority, delay, run_at, expires, held, on_conflict, size =
@@ -50,33 +47,52 @@ end
 -- Entries are collected, so that a batch is pushed in one call; the lists are then in its order.
 local function place(job, ready)
   if job.initial == STATE.waiting then
-    redis.call('ZADD', HELD, now, job.id)
+    defer('ZADD', HELD, now, job.id)
   elseif job.initial == STATE.scheduled then
-    redis.call('ZADD', DUE, job.due, job.id)
+    defer('ZADD', DUE, job.due, job.id)
   else
     local entries = ready[job.priority] or {}
     ready[job.priority] = entries
-    entries[#entries + 1] = entry_of(job.id, 0)
+    entries[#entries + 1] = entry_of(job.id, now % 65536)
   end
 end
 
-local function take_in(job, ready)
-  if present(job.id) then
+-- Which of some jobs are there already, in any state.
+local function already_there(jobs)
+  local there = {}
+  for first = 1, #jobs, CHUNK do
+    local ids, ended = {}, {}
+    for at = first, math.min(first + CHUNK - 1, #jobs) do
+      ids[#ids + 1] = jobs[at].id
+      ended[#ended + 1] = END_ .. jobs[at].id
+    end
+    local live = redis.call('HMGET', JOBS, unpack(ids))
+    local any_ended = redis.call('EXISTS', unpack(ended)) > 0
+    for index, id in ipairs(ids) do
+      there[id] = live[index] or any_ended and redis.call('EXISTS', ended[index]) == 1
+    end
+  end
+  return there
+end
+
+local function take_in(job, there, ready)
+  if there[job.id] then
     return CODE.present, ''
   end
   if job.unique ~= '' and redis.call('HSETNX', UNIQUE, job.unique, job.id) == 0 then
     return job.on_conflict, redis.call('HGET', UNIQUE, job.unique)
   end
-  redis.call('HSET', JOBS, job.id, write_specification(job, job.body))
+  there[job.id] = true
+  defer('HSET', JOBS, job.id, write_specification(job, job.body))
   watch_expiry(job)
   place(job, ready)
   return CODE.created, ''
 end
 
 local function take_all(jobs)
-  local reply, ready = {}, {}
+  local there, reply, ready = already_there(jobs), {}, {}
   for _, job in ipairs(jobs) do
-    local code, holder = take_in(job, ready)
+    local code, holder = take_in(job, there, ready)
     reply[#reply + 1] = code
     reply[#reply + 1] = holder
     if code == CODE.refused then
@@ -93,8 +109,9 @@ elseif not redis.call('HGET', META, 'known') then
   return { CODE.unknown_queue }
 end
 local reply, ready = take_all(jobs)
+flush()
 for priority, entries in pairs(ready) do
-  push_ready(priority, entries, false)
+  push_ready(priority, entries)
 end
 if next(ready) then
   wake()

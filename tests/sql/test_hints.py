@@ -1,0 +1,86 @@
+"""Hints: what waiting costs, and that a signal that got lost only costs time."""
+
+import asyncio
+import time
+
+from sqlalchemy import Engine
+
+from ferryman.domain.states import JobState
+from ferryman.settings import Settings
+from ferryman.stores.sql.store import SqlStore
+from tests.clock import FakeClock
+from tests.contract.world import World, new_job
+from tests.sql.conftest import OpenStore
+from tests.sql.plans import statements
+
+
+async def test_waiting_costs_little(ticking: SqlStore) -> None:
+    await ticking.wait_for_work(["default"], 0.5)  # the first looks come quickly
+    with statements() as seen:
+        begun = time.process_time()
+        for _ in range(3):
+            await ticking.wait_for_work(["default"], 1.0)
+        spent = time.process_time() - begun
+    assert len(seen) <= 3 * 5
+    assert spent < 3 * 0.05
+
+
+async def test_many_who_wait_share_their_looks(ticking: SqlStore, clock: FakeClock) -> None:
+    world = World(ticking, clock)
+    ids = [f"job-{number}" for number in range(200)]
+    await world.submit(*ids)
+    waiting = [asyncio.create_task(ticking.wait_for_end(job_id, 1.0)) for job_id in ids]
+    await asyncio.sleep(0.3)  # each has read its job and waits now
+    with statements() as seen:
+        jobs = await asyncio.gather(*waiting)
+    assert [job.state for job in jobs if job] == [JobState.QUEUED] * 200
+    looks = [one for one in seen if "checkpoint" not in one.text]
+    assert len(looks) <= 20
+
+
+async def test_work_that_nobody_announced_is_found(ticking: SqlStore, engine: Engine) -> None:
+    await ticking.wait_for_work(["default"], 0.5)
+
+    def commit() -> None:
+        with engine.begin() as connection:
+            ticking.submit_in(connection, [new_job("a")])
+
+    begun = time.monotonic()
+    await asyncio.gather(ticking.wait_for_work(["default"], 30.0), asyncio.to_thread(commit))
+    assert time.monotonic() - begun < 5.0
+
+
+async def test_work_that_cannot_be_claimed_wakes_nobody(ticking: SqlStore) -> None:
+    await ticking.submit([new_job("a"), new_job("late", queue="other", expires_in=0.001)])
+    await ticking.pause("default")
+    begun = time.monotonic()
+    await ticking.wait_for_work(["default", "other"], 0.5)
+    assert time.monotonic() - begun > 0.45
+    await asyncio.gather(ticking.wait_for_work(["default"], 30.0), ticking.resume("default"))
+    assert time.monotonic() - begun < 5.0
+
+
+async def test_an_end_is_told_to_other_processes_quickly(
+    ticking: SqlStore, open_store: OpenStore, clock: FakeClock
+) -> None:
+    world = World(await open_store(), clock)
+    delivery = await world.running()
+    waiting = asyncio.create_task(ticking.wait_for_end(delivery.job_id, 30.0))
+    await asyncio.sleep(0.5)  # by now it looks only now and then
+    begun = time.monotonic()
+    await world.finish(delivery)
+    job = await waiting
+    assert job is not None
+    assert job.state is JobState.SUCCEEDED
+    assert time.monotonic() - begun < 0.4
+
+
+async def test_a_store_that_was_closed_leaves_no_task(settings: Settings) -> None:
+    before = asyncio.all_tasks()
+    store = SqlStore(settings)
+    await store.open()
+    await store.wait_for_work(["default"], 0.1)
+    await store.submit([new_job("a")])
+    await store.close()
+    await store.close()
+    assert asyncio.all_tasks() == before
