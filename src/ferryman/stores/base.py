@@ -227,6 +227,22 @@ class JobStore(Protocol):
         """
         ...
 
+    def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """`finish` inside a caller's synchronous transaction, in its thread.
+
+        Raises:
+            ConfigError: this store has no transactions to join.
+        """
+        ...
+
+    async def afinish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """`finish` inside a caller's asynchronous transaction.
+
+        Raises:
+            ConfigError: as for `finish_in`.
+        """
+        ...
+
     async def finish_and_claim(
         self, endings: Sequence[Ending], request: ClaimRequest
     ) -> tuple[list[Verdict], list[Delivery]]:

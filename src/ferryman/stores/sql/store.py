@@ -105,7 +105,8 @@ class SqlStore:
         """See `JobStore.open`. A new SQLite file, and the embedded one, get their tables here."""
         try:
             self._make_folder()
-            if self._dialect.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
+            sqlite = self._dialect.kind == "sqlite"
+            if sqlite and await self._engines.read.run(self._makes_its_tables):
                 await self.migrate()
             await self._engines.read.run(doctor.require_sound)
         except BaseException:
@@ -114,7 +115,7 @@ class SqlStore:
         self._loop = asyncio.get_running_loop()
 
     def _make_folder(self) -> None:
-        if self.kind == "postgresql":
+        if self._dialect.kind == "postgresql":
             return
         folder = Path((self._url.database or "").removeprefix("file:")).parent
         if self._embedded:
@@ -264,6 +265,19 @@ class SqlStore:
         verdicts = await self._engines.alone.run_repeatable(self._endings.finish, endings)
         self._announce_endings(endings)
         return verdicts
+
+    def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """See `JobStore.finish_in`."""
+        with translated(self._url):
+            return join(transaction, self._dialect.kind, self._finishing(endings))
+
+    async def afinish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """See `JobStore.afinish_in`."""
+        with translated(self._url):
+            return await join_async(transaction, self._dialect.kind, self._finishing(endings))
+
+    def _finishing(self, endings: Sequence[Ending]) -> Callable[[Connection], list[Verdict]]:
+        return lambda connection: self._endings.finish(connection, endings)
 
     async def finish_and_claim(
         self, endings: Sequence[Ending], request: ClaimRequest

@@ -8,6 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_s
 from sqlalchemy.orm import Session, scoped_session
 
 from ferryman.domain.errors import ConfigError
+from ferryman.stores.sql.borrowed import (
+    is_asynchronous,
+    kind_of_driver,
+    on_borrowed,
+    on_borrowed_async,
+)
 from ferryman.stores.sql.dialect import Kind
 
 T = TypeVar("T")
@@ -24,17 +30,25 @@ def join(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
     """
     if isinstance(transaction, Session | scoped_session):
         transaction = transaction.connection()
+    driver = kind_of_driver(transaction)
+    if driver is not None and not is_asynchronous(transaction):
+        _require_same(driver, kind)
+        return on_borrowed(transaction, kind, work)
     if not isinstance(transaction, Connection):
         raise ConfigError(
             f"a {type(transaction).__name__} is no transaction that jobs can be part of: pass a "
-            "SQLAlchemy Session or Connection here, or an AsyncSession or AsyncConnection to the "
+            "SQLAlchemy Session or Connection here (or a connection of psycopg or sqlite3), or an "
+            "AsyncSession or AsyncConnection (or one of psycopg's or aiosqlite's) to the "
             "asynchronous method (`aenqueue`)"
         )
-    name = transaction.dialect.name
+    _require_same(transaction.dialect.name, kind)
+    return work(transaction)
+
+
+def _require_same(name: str, kind: Kind) -> None:
     if name != kind:
         text = f"the transaction is on {name}, and Ferryman's database is {kind}: use one database"
         raise ConfigError(text)
-    return work(transaction)
 
 
 async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
@@ -47,7 +61,11 @@ async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], 
         transaction = transaction()
     if isinstance(transaction, AsyncSession | AsyncConnection):
         return await transaction.run_sync(lambda inner: join(inner, kind, work))
-    if isinstance(transaction, Session | scoped_session | Connection):
+    driver = kind_of_driver(transaction)
+    if driver is not None and is_asynchronous(transaction):
+        _require_same(driver, kind)
+        return await on_borrowed_async(transaction, kind, work)
+    if driver is not None or isinstance(transaction, Session | scoped_session | Connection):
         name = type(transaction).__name__
         raise ConfigError(f"a {name} blocks the event loop: use the synchronous `enqueue`")
     return join(transaction, kind, work)
