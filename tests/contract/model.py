@@ -276,7 +276,10 @@ class ModelStore:
             if ending.state is S.SCHEDULED:
                 record.set(due_at=moment(later(self.clock(), ending.delay)))
             asked_by = (record.asked_by or "") if ending.state is S.CANCELLED else ""
+            place = record.place
             self._move(record, ending.state, ending.reason, detail=ending.detail or asked_by)
+            if ending.reason in (Reason.HANDED_BACK, Reason.LEASE_LOST):
+                record.place = place  # its holder gave up, which is no fault of the job
         record.ending = ending
         return Verdict.APPLIED
 

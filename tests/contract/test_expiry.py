@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from ferryman.domain.states import JobState, Reason
+from ferryman.stores.base import JobFilter
 from tests.contract.conftest import OpenStore
 from tests.contract.world import World
 
@@ -61,6 +62,21 @@ async def test_a_retry_by_hand_is_not_bound_by_the_old_expiry(world: World) -> N
     assert (await world.job("a")).expires_at is None
     assert await world.store.expire() == 0
     assert await world.claimed_ids() == ["a"]
+
+
+async def test_a_job_that_claims_pass_over_is_still_there(world: World) -> None:
+    await world.submit("late", expires_in=5.0)
+    world.clock.advance(6)
+    assert await world.claimed_ids() == []
+    assert await world.state("late") is JobState.QUEUED
+    for where in (JobFilter(), JobFilter(queue="default", state=JobState.QUEUED)):
+        assert [job.id for job in await world.all_pages(where)] == ["late"]
+        assert await world.store.count(where) == 1
+    (queue,) = await world.store.queues()
+    assert queue.queued == 1
+    assert await world.store.expire() == 1
+    (queue,) = await world.store.queues()
+    assert (queue.queued, queue.failed) == (0, 1)
 
 
 async def test_jobs_without_an_expiry_never_expire(world: World) -> None:

@@ -74,6 +74,23 @@ async def test_an_immediate_retry_is_queued_at_once(world: World) -> None:
     assert (following.attempts, following.deliveries) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("reason", "order"),
+    [
+        (Reason.RETRY, ["second", "first"]),
+        (Reason.HANDED_BACK, ["first", "second"]),
+        (Reason.LEASE_LOST, ["first", "second"]),
+    ],
+)
+async def test_only_a_retry_takes_its_turn_again(
+    world: World, reason: Reason, order: list[str]
+) -> None:
+    await world.submit("first", "second")
+    (delivery,) = await world.claim()
+    await world.finish(delivery, JobState.QUEUED, reason=reason)
+    assert await world.claimed_ids() == order
+
+
 async def test_a_kill_is_charged_where_the_ending_says_so(world: World) -> None:
     delivery = await world.running()
     await world.finish(delivery, JobState.QUEUED, kill=1, reason=Reason.LEASE_LOST)

@@ -72,6 +72,14 @@ async def test_kept_jobs_stay(world: World) -> None:
     assert (await world.again(lost)).deliveries == 2
 
 
+async def test_a_death_costs_a_job_its_place_no_more_than_a_shutdown(world: World) -> None:
+    worker = await world.worker()
+    await world.submit("a", "b", "c")
+    await world.claim(by=worker, limit=2)
+    await world.store.hand_back(worker, kill=True)
+    assert await world.claimed_ids() == ["a", "b", "c"]
+
+
 async def test_only_the_named_worker_gives_back(world: World) -> None:
     first, second = await world.worker("first"), await world.worker("second")
     mine, other = await world.running(by=first), await world.running(by=second)

@@ -50,7 +50,8 @@ def dev(
 ) -> None:
     """Run jobs on this machine, with nothing set up before.
 
-    Where no store is configured, jobs are kept in .ferryman/ below the working directory.
+    Where no store is configured, jobs are kept in .ferryman/ below the working directory: in a
+    SQLite file, with a Valkey server as its lane where `ferryman[embedded]` is installed.
     """
     if valkey and call.settings.configured:
         raise typer.BadParameter(
@@ -68,7 +69,8 @@ def dev(
         log_level=log_level,
     )
     path = chosen_app(call, app)
-    with _valkey_server() if valkey else contextlib.nullcontext():
+    server = _valkey_server() if valkey else _lane(call)
+    with server:
         _introduce(call, path, _look_at(path), options, valkey)
         serve(path, options)
 
@@ -80,6 +82,18 @@ def _valkey_server() -> Iterator[None]:
 
     with valkey_server() as url:
         os.environ[f"{PREFIX}VALKEY_URL"] = url
+        yield
+
+
+@contextlib.contextmanager
+def _lane(call: Invocation) -> Iterator[None]:
+    """The lane of the embedded default, where it is used and can be had; others here join it."""
+    from ferryman.embedded import installed, running_url, valkey_server
+
+    if call.settings.configured or not installed() or running_url() is not None:
+        yield
+        return
+    with valkey_server():
         yield
 
 

@@ -16,6 +16,7 @@ from ferryman.stores.base import Finding
 PROMISES: Final = {
     "sqlite": "at least once; nothing is lost that the file's disk keeps; one host",
     "postgresql": "at least once; nothing is lost that the database committed",
+    "hybrid": "at least once; nothing is lost that the database committed, whatever the lane loses",
     "valkey": "at least once; a power cut can lose what the server had not yet written to its "
     "append-only file (1 s with everysec)",
 }

@@ -1,5 +1,8 @@
 """The stores, and the one place that chooses among them."""
 
+import msgspec
+
+from ferryman.embedded import running_url
 from ferryman.settings import Settings
 from ferryman.stores.base import Clock, JobStore
 
@@ -7,7 +10,8 @@ from ferryman.stores.base import Clock, JobStore
 def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
     """The store that `settings` name, not yet opened.
 
-    With nothing named it is the embedded default: a SQLite file below the working directory.
+    With nothing named it is the embedded default: a SQLite file below the working directory, and
+    as its lane the server that `ferryman dev` runs there, while it does.
 
     Raises:
         ConfigError: the settings name a store that cannot be had.
@@ -16,6 +20,10 @@ def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
         from ferryman.stores.hybrid.store import HybridStore
 
         return HybridStore(settings, clock=clock)
+    if not settings.configured and (lane := running_url()) is not None:
+        from ferryman.stores.hybrid.store import HybridStore
+
+        return HybridStore(msgspec.structs.replace(settings, valkey_url=lane), clock=clock)
     if settings.valkey_url:
         from ferryman.stores.valkey.store import ValkeyStore
 

@@ -7,12 +7,14 @@ are many rows for one statement: an array a column on PostgreSQL, a repeated sta
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Executable,
     FromClause,
+    Integer,
     Row,
     String,
     Text,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     func,
     select,
     table,
+    update,
 )
 from sqlalchemy import Dialect as DriverDialect
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -105,11 +108,23 @@ class Dialect:
         later gets a higher place. It is one value a statement: an ordinal is added to it.
         """
         if self.postgresql:
-            number = func.nextval("ferryman_events_seq_seq", type_=BigInteger)
-            return select(number).scalar_subquery()
-        numbers = table("sqlite_sequence", column("name", String), column("seq", BigInteger))
-        last = select(numbers.c.seq).where(numbers.c.name == "ferryman_events")
+            return select(_next_number).scalar_subquery()
+        last = select(_numbers.c.seq).where(_numbers.c.name == "ferryman_events")
         return func.coalesce(last.scalar_subquery(), 0, type_=BigInteger) + 1
+
+    @cached_property
+    def skip_numbers(self) -> Executable:
+        """Leaves out the next `count` numbers of events."""
+        count = bindparam("count", type_=Integer)
+        if self.postgresql:
+            return select(_next_number).select_from(func.generate_series(1, count))
+        mine = _numbers.c.name == "ferryman_events"
+        return update(_numbers).where(mine).values(seq=_numbers.c.seq + count)
+
+
+_next_number: Final = func.nextval("ferryman_events_seq_seq", type_=BigInteger)
+_numbers: Final = table("sqlite_sequence", column("name", String), column("seq", BigInteger))
+"""Where PostgreSQL and SQLite keep the number of the latest event."""
 
 
 def later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:

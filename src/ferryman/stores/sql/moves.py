@@ -87,6 +87,14 @@ class Moves:
         """Write the events of jobs that were just moved."""
         connection.execute(self._told, {"ids": ids, "source": source, "by_holder": by_holder})
 
+    def skip(self, connection: Connection, count: int) -> None:
+        """Use up the numbers of events that were not written, whose places are taken.
+
+        Else the places that come next would lie before those.
+        """
+        if count:
+            connection.execute(self._dialect.skip_numbers, {"count": count})
+
     def locked(self, connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
         """The jobs of these ids that exist, kept from changing."""
         rows = connection.execute(self._locked, {"ids": sorted(set(ids))})

@@ -208,9 +208,17 @@ class Producers:
         parameters = self._rows.parameters([_row(job) for job in batch])
         result = connection.execute(self._insert, parameters)
         if self._dialect.postgresql:
-            return {row.id: _place_of(row) for row in result}
+            created = {row.id: _place_of(row) for row in result}
+        else:
+            created = self._told_of(connection, result.rowcount, batch)
+        # Each job of the batch has a place of its own, and only what is new has an event.
+        self._moves.skip(connection, len(batch) - len(created))
+        return created
+
+    def _told_of(self, connection: Connection, count: int, batch: Sequence[NewJob]) -> _Created:
+        """Write the events of the `count` jobs that are new; returns them (SQLite)."""
         ids = [job.id for job in batch]
-        if result.rowcount != len(ids):
+        if count != len(ids):
             ids = [row.id for row in connection.execute(self._new, {"ids": ids})]
         if ids:
             self._moves.tell(connection, ids, None)

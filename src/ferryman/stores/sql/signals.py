@@ -15,8 +15,8 @@ from ferryman.domain.errors import StoreError
 from ferryman.stores.sql.dialect import Texts
 from ferryman.stores.sql.hints import Topics
 
-TICK: Final = 0.02
-"""Seconds between two looks at the number that SQLite counts its commits with."""
+TICKS: Final = (0.01, 0.05)
+"""Seconds between two looks at the number of commits: at first, and after a long quiet."""
 
 GATHER: Final = 0.01
 """Seconds in which announcements gather to be sent together."""
@@ -39,16 +39,18 @@ class SqliteSignal:
         self._path = url.database or ""
         self._connection: sqlite3.Connection | None = None
         self._seen: int | None = None
+        self._tick = TICKS[0]
 
     async def changed(self, timeout: float) -> None:
         """Return soon after a commit of another connection, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            await asyncio.sleep(min(TICK, left))
+            await asyncio.sleep(min(self._tick, left))
             number = self._number()
             if number != self._seen:
-                self._seen = number
+                self._seen, self._tick = number, TICKS[0]
                 return
+            self._tick = min(1.05 * self._tick, TICKS[1])
 
     def _number(self) -> int | None:
         try:

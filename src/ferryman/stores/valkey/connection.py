@@ -209,7 +209,7 @@ class Link:
             kind = StoreUnavailable if passing else StoreError
             return kind(f"the server at {self.shown} refused: {error}")
         if isinstance(error, _BROKEN):
-            reason = str(error) or "it did not answer in time"
+            reason = str(error).rstrip(".") or "it did not answer in time"
             return StoreUnavailable(
                 f"cannot reach the server at {self.shown}: {reason}. Is it running, and is "
                 "FERRYMAN_VALKEY_URL right?"

@@ -1,14 +1,7 @@
 -- The ready lists: one a priority, its entries in the order in which the jobs became queued.
 -- A job that leaves `queued` otherwise than by a claim leaves its entry behind; claims drop it.
 -- include: jobs
-
--- At most one token waits for a worker; who takes it looks into the queue himself.
-local function wake()
-  if redis.call('EXISTS', WAKE) == 0 then
-    redis.call('RPUSH', WAKE, '1')
-    redis.call('PEXPIRE', WAKE, 60000)
-  end
-end
+-- include: wake
 
 local function id_of(entry)
   return string.sub(entry, 1, -3)

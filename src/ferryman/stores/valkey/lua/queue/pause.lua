@@ -3,7 +3,8 @@
 --
 -- KEYS  prefix of the queue
 -- ARGV  '1': pause
--- include: ready
+-- Returns 1
+-- include: wake
 
 redis.call('HSET', META, 'known', '1')
 if ARGV[1] == '1' then
