@@ -1,9 +1,11 @@
 """Hybrid stores on real servers, under the databases' own clocks."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import msgspec
+import psycopg
 import pytest
 
 from ferryman.settings import Settings
@@ -34,6 +36,18 @@ def settings(request: pytest.FixtureRequest, lane: LaneServer) -> Iterator[Setti
     """Settings of an empty store, on each database in turn."""
     with BACKENDS[request.param](request) as value:
         yield msgspec.structs.replace(value, valkey_url=lane.url, namespace="test")
+        if request.param == "postgresql":
+            _until_left(value.database_url or "")
+
+
+def _until_left(url: str) -> None:
+    """Return once the server has noticed that killed processes have left its database."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+    deadline = time.monotonic() + 20
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(f"SELECT 1 {others}").fetchone():
+            assert time.monotonic() < deadline, "a store left a connection behind"
+            time.sleep(0.02)
 
 
 @pytest.fixture

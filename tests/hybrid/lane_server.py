@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -85,5 +84,5 @@ class LaneServer:
         try:
             with Redis.from_url(self.url, socket_timeout=1) as client:
                 return bool(client.ping())
-        except (RedisError, socket.error):
+        except (OSError, RedisError):
             return False

@@ -127,9 +127,7 @@ async def test_a_store_opens_without_its_lane(open_store: OpenStore, lane: LaneS
     assert store.lane_state().level == "ok"
 
 
-async def test_a_frozen_server_is_noticed_and_left(
-    open_store: OpenStore, lane: LaneServer
-) -> None:
+async def test_a_frozen_server_is_noticed_and_left(open_store: OpenStore, lane: LaneServer) -> None:
     store = await open_store(USUAL)
     info = await worker(store)
     request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
