@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -27,9 +27,9 @@ def proxy(lane: LaneServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def store(open_store: OpenStore, proxy: Proxy) -> AsyncIterator[HybridStore]:
+async def store(open_store: OpenStore, proxy: Proxy) -> HybridStore:
     """A store that reaches its lane through the proxy."""
-    yield await open_store(USUAL, lane=proxy.url)
+    return await open_store(USUAL, lane=proxy.url)
 
 
 async def run_one(store: HybridStore, request: ClaimRequest, job_id: str) -> float:
@@ -39,7 +39,7 @@ async def run_one(store: HybridStore, request: ClaimRequest, job_id: str) -> flo
     took = time.monotonic() - begun
     async with asyncio.timeout(10):
         while not (deliveries := await store.claim(request)):
-            await asyncio.sleep(0.01)
+            await store.wait_for_work(request.queues, 0.05)
     assert [one.job_id for one in deliveries] == [job_id]
     assert await store.finish([ending(one) for one in deliveries]) == ["applied"]
     return took

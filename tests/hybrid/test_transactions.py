@@ -49,7 +49,7 @@ def effects(engine: Engine) -> dict[str, int]:
 
 def ended(rig: Rig, ids: list[str]) -> bool:
     """Whether all of these jobs have ended."""
-    return all((job := rig.app.jobs.get(one)) and job.state.terminal for one in ids)
+    return all(rig.app.jobs.get(one).state.terminal for one in ids)
 
 
 ENQUEUE = """
@@ -123,8 +123,8 @@ def test_flushes_and_kills_lose_nothing(rig: Rig, lane: LaneServer) -> None:
         rig.until_live()
         ids = []
         for number in range(150):
-            delay = {"delay": 0.5} if number % 3 == 0 else {}
-            ids.append(rig.enqueue("plain", id=f"job-{number}", **delay).id)
+            delay = 0.5 if number % 3 == 0 else 0.0
+            ids.append(rig.enqueue("plain", id=f"job-{number}", delay=delay).id)
             if number % 40 == 20:
                 lane.flush()
             if number == 75:
