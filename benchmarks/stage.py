@@ -155,6 +155,8 @@ class Stage:
     def _environment(self) -> dict[str, str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FERRYMAN_")}
         environment["JOURNAL"] = str(self._journal)
+        # Compiled once and not by each process: an installed program is, too.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, value in msgspec.structs.asdict(self.settings).items():
             if value is not None:
                 environment[f"FERRYMAN_{name.upper()}"] = str(value)

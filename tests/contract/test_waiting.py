@@ -10,8 +10,8 @@ from ferryman.domain.states import JobState
 from tests.contract.conftest import OpenStore
 from tests.contract.world import World
 
-SOON = 2.0
-"""Seconds within which a waiting call notices; far below the time-outs used here."""
+SOON = 5.0
+"""Seconds within which a waiting call notices; far below `LONG`, also on a busy machine."""
 LONG = 30.0
 
 

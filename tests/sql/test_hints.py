@@ -3,14 +3,16 @@
 import asyncio
 import time
 
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, text
 
 from ferryman.domain.states import JobState
 from ferryman.settings import Settings
+from ferryman.stores.sql.hints import Topics
 from ferryman.stores.sql.store import SqlStore
 from tests.clock import FakeClock
 from tests.contract.world import World, new_job
-from tests.sql.conftest import OpenStore
+from tests.sql.conftest import OpenStore, until
 from tests.sql.plans import statements
 
 
@@ -53,6 +55,7 @@ async def test_work_that_nobody_announced_is_found(ticking: SqlStore, engine: En
 async def test_work_that_cannot_be_claimed_wakes_nobody(ticking: SqlStore) -> None:
     await ticking.submit([new_job("a"), new_job("late", queue="other", expires_in=0.001)])
     await ticking.pause("default")
+    await ticking.wait_for_work(["default", "other"], 0.3)  # the submit itself was announced
     begun = time.monotonic()
     await ticking.wait_for_work(["default", "other"], 0.5)
     assert time.monotonic() - begun > 0.45
@@ -60,19 +63,59 @@ async def test_work_that_cannot_be_claimed_wakes_nobody(ticking: SqlStore) -> No
     assert time.monotonic() - begun < 5.0
 
 
-async def test_an_end_is_told_to_other_processes_quickly(
-    ticking: SqlStore, open_store: OpenStore, clock: FakeClock
+LISTENERS = """
+    FROM pg_stat_activity
+    WHERE query LIKE 'LISTEN%' AND state = 'idle' AND datname = current_database()
+"""
+
+
+def _listeners(engine: Engine) -> set[int]:
+    with engine.connect() as connection:
+        return set(connection.execute(text("SELECT pid" + LISTENERS)).scalars())
+
+
+def _cut_listeners(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pid)" + LISTENERS))
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+async def test_what_is_announced_needs_no_look(
+    ticking: SqlStore,
+    open_store: OpenStore,
+    clock: FakeClock,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ticking._readers, "look", lambda *_: Topics())
     world = World(await open_store(), clock)
     delivery = await world.running()
-    waiting = asyncio.create_task(ticking.wait_for_end(delivery.job_id, 30.0))
-    await asyncio.sleep(0.5)  # by now it looks only now and then
+    for _ in range(2):
+        before = _listeners(engine)
+        _cut_listeners(engine)
+        working = asyncio.create_task(ticking.wait_for_work(["default"], 30.0))
+        ending = asyncio.create_task(ticking.wait_for_end(delivery.job_id, 30.0))
+        await until(lambda: bool(_listeners(engine) - before))  # noqa: B023 - used at once
+        await world.submit(world.fresh_id())
+        async with asyncio.timeout(10):
+            await working
+            await world.finish(delivery)
+            job = await ending
+        assert job is not None
+        assert job.state is JobState.SUCCEEDED
+        delivery = await world.running()
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+async def test_a_commit_of_another_process_is_noticed(
+    ticking: SqlStore, open_store: OpenStore
+) -> None:
+    other, signal = await open_store(), ticking._hints._signal
+    await signal.changed(0.1)
     begun = time.monotonic()
-    await world.finish(delivery)
-    job = await waiting
-    assert job is not None
-    assert job.state is JobState.SUCCEEDED
-    assert time.monotonic() - begun < 0.4
+    await asyncio.gather(signal.changed(30.0), other.submit([new_job("a")]))
+    assert time.monotonic() - begun < 5.0
+    await asyncio.wait_for(signal.changed(0.2), 5.0)
 
 
 async def test_a_store_that_was_closed_leaves_no_task(settings: Settings) -> None:

@@ -137,11 +137,11 @@ def test_a_walk_over_a_table_is_noticed(store: SqlStore, engine: Engine) -> None
 
 @pytest.mark.parametrize("name", ["submit", "claim", "finish", "report", "renew", "get"])
 async def test_hot_statements_are_compiled_once(
-    store: SqlStore, clock: FakeClock, engine: Engine, name: str
+    ticking: SqlStore, clock: FakeClock, name: str
 ) -> None:
-    busy = Busy(store, clock)
+    busy = Busy(ticking, clock)
     busy.worker_info = await busy.worker(lease=FOR_EVER)
-    await busy.submit(*(f"job-{n}" for n in range(40)))
+    await busy.submit(*(f"some-{n}" for n in range(40)))
     busy.deliveries = await busy.claim(by=busy.worker_info, limit=20)
     call, _ = HOT[name]
     await call(busy)

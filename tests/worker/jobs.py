@@ -84,6 +84,7 @@ def report() -> list[Any]:
     job = current_job()
     for step in range(1000):
         job.progress(step + 1, 1000, f"step {step}")
+        time.sleep(0.03 if step == 500 else 0)  # so that the last ones come after a first flush
     job.save("half")
     return [job.checkpoint, job.deliveries]
 

@@ -125,6 +125,8 @@ class Rig:
         """What a process needs to work on this store."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FERRYMAN_")}
         environment["JOURNAL"] = str(self.journal)
+        # Compiled once and not by each process: an installed program is, too.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, value in msgspec.structs.asdict(self.settings).items():
             if value is not None:
                 environment[f"FERRYMAN_{name.upper()}"] = str(value)

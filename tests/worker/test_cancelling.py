@@ -48,6 +48,7 @@ def test_cancel_ends_all_that_the_job_has_started(rig: Rig) -> None:
         job = rig.enqueue("start_grandchildren", 60)
         programs = rig.pids()
         assert len(programs) == 3
+        assert programs[2].ppid() == worker.pid, "an orphan belongs to whoever reaps it"
         assert all(program.is_running() for program in programs)
         job.cancel()
         until(lambda: job.refresh().record.cancel_requested)

@@ -132,6 +132,9 @@ def test_a_resource_that_cannot_be_preloaded_stops_the_worker(rig: Rig) -> None:
     with rig.worker(preload=True) as worker:
         assert worker.wait() == 1
         assert "no such model" in worker.log
+    # What the tasks of other queues use is not loaded.
+    with rig.worker(preload=True, queues=["default"]):
+        assert rig.enqueue("add_sync", 1, 2).result(20) == 3
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -60,8 +60,9 @@ def test_the_jobs_of_a_killed_tree_run_elsewhere_once_its_lease_is_over(rig: Rig
 
 def test_nothing_outlives_its_supervisor(rig: Rig) -> None:
     with rig.worker(processes=2) as worker:
-        isolated, thread = rig.enqueue("nap_isolated", 60), rig.enqueue("nap_sync", 60)
-        until(lambda: started(rig, [isolated, thread], 1))
+        for task in ("nap_isolated", "hold_the_interpreter"):
+            job = rig.enqueue(task, 60)
+            until(lambda: started(rig, [job], 1))  # noqa: B023
         tree = worker.tree()
         assert len(tree) >= 4
         worker.process.kill()
@@ -111,13 +112,16 @@ def test_a_child_that_dies_takes_only_its_own_job_with_it(rig: Rig) -> None:
     assert (record.kills, record.reason) == (3, Reason.WORKER_LOST)
 
 
-def test_a_signal_to_a_whole_service_is_left_to_the_supervisor(rig: Rig) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_a_whole_service_is_left_to_the_supervisor(
+    rig: Rig, number: signal.Signals
+) -> None:
     """As systemd and Ctrl-C send it: to each process of the service at once."""
     with rig.worker(grace=20, processes=2) as worker:
         jobs = [rig.enqueue("nap_isolated", 1.5), rig.enqueue("nap_sync", 1.5)]
         until(lambda: started(rig, jobs, 1))
         for process in worker.tree():
-            process.terminate()
+            process.send_signal(number)
         assert worker.wait() == 0
         assert [job.result(0.1) for job in jobs] == [1, 1]
 

@@ -20,7 +20,7 @@ from ferryman.client.client import Client
 from ferryman.client.context import JobContext
 from ferryman.client.loading import load_client
 from ferryman.client.portal import new_event_loop
-from ferryman.client.resources import LiveResources, Resource
+from ferryman.client.resources import LiveResources
 from ferryman.client.task import Task
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Delivery, Progress
@@ -114,17 +114,17 @@ class JobRunner:
 
     def _obey(self, command: ToChild, runner: asyncio.Runner) -> bool:
         match command:
-            case LoadResources():
-                self._channel.send(runner.run(self._load()))
+            case LoadResources(names):
+                self._channel.send(runner.run(self._load(names)))
             case RunJob(delivery):
                 outcome = runner.run(self._run(delivery))
                 self._courier.flush()
                 self._channel.send(Ended(outcome))
         return not isinstance(command, Quit)
 
-    async def _load(self) -> Ready | Broken:
+    async def _load(self, names: tuple[str, ...]) -> Ready | Broken:
         try:
-            await self._resources.load(isolated_resources(self._client))
+            await self._resources.load(self._client.resources[name] for name in names)
         except Exception as error:
             traceback.print_exception(error)
             return Broken(f"{type(error).__name__}: {error}")
@@ -187,12 +187,6 @@ class JobRunner:
             self._loop.call_soon_threadsafe(attempt.request, Stop.CANCEL)
         else:
             raise Terminated
-
-
-def isolated_resources(client: Client) -> list[Resource]:
-    """What the tasks that run in children use, each once."""
-    tasks = [task for task in client.tasks.values() if task.policy.isolation is not None]
-    return list(dict.fromkeys(one for task in tasks for one in task.resources.values()))
 
 
 def main() -> int:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ferryman.domain.errors import StoreError
 from ferryman.stores import JobStore
 from ferryman.worker.outage import Outage
 
@@ -39,7 +38,7 @@ class HintListener:
         while await self._wanted.wait():
             try:
                 await self._store.wait_for_work(self._queues, LONGEST_WAIT)
-            except StoreError as error:
+            except Exception as error:
                 await asyncio.sleep(outage.failed(error))
                 continue
             outage.passed()

@@ -88,13 +88,13 @@ class Child:
         """Whether it can be given another job."""
         return self._stopping is None and not self._program.exit.done()
 
-    async def load(self) -> None:
-        """Have it load the resources of all isolated tasks.
+    async def load(self, resources: tuple[str, ...]) -> None:
+        """Have it load these resources.
 
         Raises:
             ChildBroken: one of them could not be loaded.
         """
-        self._program.send(LoadResources())
+        self._program.send(LoadResources(resources))
         await self._expect_ready("load its resources")
 
     async def run(self, attempt: Attempt, limit: float | None, reporter: Reporter) -> Outcome:
@@ -208,13 +208,13 @@ class ChildPool:
         self._watched: dict[int, tuple[Attempt, int]] = {}
         self._watching: asyncio.Task[None] | None = None
 
-    async def load(self) -> None:
-        """Start all children and have each load the resources of isolated tasks.
+    async def load(self, resources: tuple[str, ...]) -> None:
+        """Start all children and have each load these resources.
 
         Raises:
             ChildBroken: one of them could not.
         """
-        starts = [self._start_loaded() for _ in range(self._options.concurrency)]
+        starts = [self._start_loaded(resources) for _ in range(self._options.concurrency)]
         await asyncio.gather(*starts)
 
     async def run(self, attempt: Attempt, task: Task[..., Any]) -> Outcome:
@@ -258,10 +258,10 @@ class ChildPool:
             self._children -= 1
             raise
 
-    async def _start_loaded(self) -> None:
+    async def _start_loaded(self, resources: tuple[str, ...]) -> None:
         child = await self._start()
         self._give_back(child)
-        await child.load()
+        await child.load(resources)
 
     def _give_back(self, child: Child) -> None:
         if child.alive:

@@ -43,10 +43,10 @@ def refused(attempt: Attempt, verdict: Verdict) -> None:
 
 
 def _what(ending: Ending) -> str:
-    if ending.state.terminal:
-        why = f" ({ending.reason})" if ending.state is JobState.FAILED else ""
-        return f"{ending.state}{why}"
-    return f"{ending.reason}, due in {ending.delay:.1f} s" if ending.delay else str(ending.reason)
+    if ending.state is JobState.SUCCEEDED:
+        return "succeeded"
+    due = f" in {ending.delay:.1f} s" if ending.state is JobState.SCHEDULED else ""
+    return f"{ending.state}{due} ({ending.reason})"
 
 
 def _explanation(ending: Ending) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection
 from typing import Final, Protocol
 
-from ferryman.domain.errors import StoreError
 from ferryman.domain.job import WorkerInfo
 from ferryman.settings import Settings
 from ferryman.stores import JobStore
@@ -67,7 +66,7 @@ class Keeper:
             try:
                 await self._store.register(info, self._lease)
                 break
-            except StoreError as error:
+            except Exception as error:
                 await asyncio.sleep(outage.failed(error))
         outage.passed()
         lease.until = began + self._lease
@@ -93,7 +92,7 @@ class Keeper:
                 moved = await self._store.hand_back(info, kill=kill, spare=spare)
                 await self._store.unregister(info)
                 break
-            except StoreError as error:
+            except Exception as error:
                 await asyncio.sleep(outage.failed(error))
         outage.passed()
         if moved:
@@ -122,7 +121,7 @@ class Keeper:
         try:
             async with asyncio.timeout(self._patience):
                 renewal = await self._store.renew(lease.info, self._lease)
-        except (StoreError, TimeoutError) as error:
+        except Exception as error:
             outage.failed(error)
             return time.monotonic() < lease.until
         outage.passed()

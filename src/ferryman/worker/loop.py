@@ -61,7 +61,7 @@ class Worker:
         self._client = client
         self._store = store
         self._options = options
-        self._concurrency = info.concurrency
+        self._info = info
         self._wake = asyncio.Event()
         self._told_to_stop = asyncio.Event()
         self._hungry = True
@@ -89,7 +89,7 @@ class Worker:
     # -- from outside --------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Load all resources now: those of isolated tasks in the children, the rest here.
+        """Load what the tasks of the served queues use: isolated ones in children, the rest here.
 
         Raises:
             ResourceBroken: one could not be loaded; the cause is what its function raised.
@@ -101,11 +101,15 @@ class Worker:
             raise ResourceBroken(said) from error
 
     async def _load(self) -> None:
-        here = [task for task in self._client.tasks.values() if task.policy.isolation is None]
+        served = [
+            task for task in self._client.tasks.values() if task.policy.queue in self._info.queues
+        ]
+        here = [task for task in served if task.policy.isolation is None]
+        isolated = [task for task in served if task.policy.isolation is not None]
         await self._resources.load(one for task in here for one in task.resources.values())
-        isolated = any(task.policy.isolation for task in self._client.tasks.values())
         if isolated and self._children:
-            await self._children.load()
+            names = [one.name for task in isolated for one in task.resources.values()]
+            await self._children.load(tuple(dict.fromkeys(names)))
 
     async def run(self) -> Why:
         """Claim and run jobs until there is a reason to leave.
@@ -264,7 +268,7 @@ class Worker:
             return 0
         if not (self._hungry or self._jobs.endings):
             return 0
-        free = self._concurrency - self._jobs.slots
+        free = self._info.concurrency - self._jobs.slots
         most = self._options.max_jobs
         return max(0, free if most is None else min(free, most - self._jobs.started))
 

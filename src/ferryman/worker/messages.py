@@ -90,7 +90,9 @@ class Leaving(Message, frozen=True):
 
 
 class LoadResources(Message, frozen=True):
-    """Load what isolated tasks use, now rather than at the first job; answered by `Ready`."""
+    """Load these now rather than at the first job; answered by `Ready`."""
+
+    names: tuple[str, ...]
 
 
 class RunJob(Message, frozen=True):

@@ -4,6 +4,8 @@ import logging
 import random
 import time
 
+from ferryman.domain.errors import StoreError
+
 FIRST = 0.2
 LONGEST = 5.0
 """Seconds between two tries, at first and at most."""
@@ -23,7 +25,10 @@ class Outage:
         if self._since is None:
             self._since = time.monotonic()
             said = str(error) or type(error).__name__
-            self._logger.error("%s failed, and is tried again until it works: %s", self._what, said)
+            # A fault of our own is tried again as well, and its place is told.
+            frames = None if isinstance(error, StoreError | TimeoutError) else error
+            message = "%s failed, and is tried again until it works: %s"
+            self._logger.error(message, self._what, said, exc_info=frames)
         wait = self._wait * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         self._wait = min(LONGEST, self._wait * 2)
         return wait

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ferryman.domain.errors import StoreError
 from ferryman.settings import Settings
 from ferryman.stores import JobStore
 from ferryman.worker.outage import Outage
@@ -41,7 +40,7 @@ class Upkeep:
             try:
                 wait = await step()
                 outage.passed()
-            except StoreError as error:
+            except Exception as error:
                 wait = outage.failed(error)
                 # Every lease may be over by then. Those who lived through it hand back at no
                 # charge, given a moment; what a reaper sends back is charged a kill.

@@ -140,7 +140,10 @@ class Endings:
             firsts.setdefault((ending.job_id, ending.token), ending)
         rows = [_row(ending) for ending in firsts.values()]
         applied = self._apply(connection, self._finish, self._ends, rows)
-        if applied and not self._dialect.postgresql:
+        if self._dialect.postgresql:
+            # Each row has a place of its own, and only what was applied has an event.
+            self._moves.skip(connection, len(rows) - len(applied) if applied else 0)
+        elif applied:
             ids = [job_id for job_id, _ in applied]
             self._moves.tell(connection, ids, JobState.RUNNING, by_holder=True)
         done = {id(firsts[holding]) for holding in applied}

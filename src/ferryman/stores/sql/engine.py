@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import math
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from ferryman.domain.errors import ConfigError
 from ferryman.stores.sql.dialect import Kind
@@ -68,16 +70,31 @@ def prepare_sqlite(connection: Any, _: Any = None) -> None:
     """Set up a new connection of the driver to a SQLite file."""
     connection.isolation_level = None  # or the driver would begin transactions by itself
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for another
+    _use_wal(cursor)
     # A commit is on the disk before it is acknowledged. NORMAL would lose the last ones when the
     # power fails, and an enqueue that was acknowledged must not be lost.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
 
 
+def _use_wal(cursor: Any) -> None:
+    """Let readers and the writer not wait for another; the file remembers it."""
+    # Of several connections that switch a new file at once, SQLite refuses all but one without
+    # any wait, whatever their time-out says. Then it is done, and asking again is enough.
+    for pause in _PAUSES:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            time.sleep(pause)
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
+
+
 def _sqlite_engine(url: URL, timeout: float, connections: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        poolclass=AsyncAdaptedQueuePool,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=timeout,

@@ -50,9 +50,9 @@ class Grounds:
 
     async def _announce(self, queue: str) -> None:
         """Make a queue known before its first job, so that no job can be in an unknown one."""
-        name = self._target(queue).queue
-        await self._link.run(calls.command("SADD", f"{self._keys.shared}queues", name), repeat=True)
-        self._known.add(name)
+        self._keys.queue(queue)  # a name that is not legal is refused before it is written
+        await self._link.run(calls.announce(self._keys.shared, queue), repeat=True)
+        self._known.add(queue)
 
     async def _locate(self, ids: Sequence[str]) -> dict[str, str]:
         """The queues of some jobs; ids that are nowhere are left out.

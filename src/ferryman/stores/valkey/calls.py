@@ -81,6 +81,11 @@ def _taken(queue: str, jobs: Sequence[NewJob], reply: list[Any]) -> Taken:
     return Taken(submitted, None)
 
 
+def announce(shared: str, queue: str) -> Call[int]:
+    """Make a queue's name known."""
+    return Call(load("shared", "announce"), shared, [queue], int)
+
+
 def _verdicts(name: str, target: Target, *head: Any, ids: Iterable[str]) -> Call[list[Verdict]]:
     arguments = [*head, *map(pack_id, ids)]
     return Call(load("queue", name), target.prefix, arguments, _codes)

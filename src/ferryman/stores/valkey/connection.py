@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     NoScriptError,
     OutOfMemoryError,
@@ -143,6 +144,8 @@ class Link:
         for pause in PAUSES if repeat else ():
             try:
                 return await self._once(calls)
+            except AuthenticationError:
+                raise  # it will be refused again
             except _BROKEN:
                 await asyncio.sleep(random.uniform(0.0, pause))  # noqa: S311 - spreads load
         return await self._once(calls)
@@ -184,8 +187,10 @@ class Link:
         connection: AbstractConnection = self._factory.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
+            if isinstance(error.__cause__, AuthenticationError):
+                raise error.__cause__ from None  # on Unix sockets the driver calls it a broken line
             raise
         return connection
 
@@ -204,6 +209,8 @@ class Link:
             )
         if isinstance(error, BusyLoadingError):
             return StoreUnavailable(f"the server at {self.shown} is still loading its data")
+        if isinstance(error, AuthenticationError):
+            return StoreError(f"the server at {self.shown} refused the login: {error}")
         if isinstance(error, ResponseError):
             passing = str(error).startswith(_PASSING) or type(error).__name__ == "ReadOnlyError"
             kind = StoreUnavailable if passing else StoreError

@@ -53,9 +53,13 @@ class Channels:
 
     async def listen(self, channel: bytes) -> None:
         """Hear all that is said on `channel` from now on, if the server can be reached."""
-        with contextlib.suppress(StoreError, RedisError, OSError, TimeoutError):
+        try:
             async with asyncio.timeout(CONFIRM):
                 await self._subscribe(channel)
+        except TimeoutError:
+            await self.close()  # nobody may be at the other side
+        except (StoreError, RedisError, OSError):
+            pass
 
     async def _subscribe(self, channel: bytes) -> None:
         async with self._opening:
@@ -94,6 +98,8 @@ class Channels:
     async def _drop(self) -> None:
         """Forget the connection; all who wait look for themselves, and listen anew."""
         connection, self._connection = self._connection, None
+        for confirmed in self._confirmed.values():
+            confirmed.set()
         self._confirmed.clear()
         for channel in self._waiters:
             self._tell(channel)
