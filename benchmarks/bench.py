@@ -135,7 +135,7 @@ async def working(workers: Sequence[Worker]) -> AsyncIterator[None]:
 async def until_succeeded(store: JobStore, number: int, limit: float) -> None:
     """Return once so many jobs have succeeded."""
     async with asyncio.timeout(limit):
-        while await store.count(JobFilter(state=JobState.SUCCEEDED)) < number:
+        while await store.count(JobFilter(state=JobState.SUCCEEDED)) < number:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""The lane goes away under load, by SIGKILL, SIGSTOP or in turns: what do enqueues and workers feel?
+"""The lane goes away under load (SIGKILL, SIGSTOP, in turns): what do enqueues and workers feel?
 
 python -m benchmarks.outage [--how stop|freeze|flap] [--short]
 """

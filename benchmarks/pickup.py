@@ -36,7 +36,7 @@ async def latency(settings: Settings, name: str, number: int) -> None:
                 (job,) = jobs(1)
                 begun = time.monotonic()
                 await producer.submit([job])
-                while job.id not in worker.done:
+                while job.id not in worker.done:  # noqa: ASYNC110
                     await asyncio.sleep(0.0005)
                 waits.append(worker.done[job.id] - begun)
                 await asyncio.sleep(0.03)
@@ -49,9 +49,7 @@ async def latency(settings: Settings, name: str, number: int) -> None:
 
 
 def _transactions(url: str) -> int:
-    text = (
-        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-    )
+    text = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_stat_clear_snapshot()")
         row = connection.execute(text).fetchone()

@@ -15,11 +15,13 @@ from ferryman.cli.failures import Relayed
 from ferryman.cli.invocation import STORE, Invocation, command
 from ferryman.cli.output import print_json_line, printable
 from ferryman.cli.worker import (
+    Allow,
     AppArgument,
     Concurrency,
     LogLevel,
     Processes,
     Queues,
+    allow_unsafe,
     chosen_app,
     serve,
     split_queues,
@@ -47,6 +49,7 @@ def dev(
         bool, typer.Option("--reload/--no-reload", help="Restart when a source file changes.")
     ] = True,
     log_level: LogLevel = "info",
+    allow: Allow = "",
 ) -> None:
     """Run jobs on this machine, with nothing set up before.
 
@@ -59,6 +62,7 @@ def dev(
             "and FERRYMAN_VALKEY_URL",
             param_hint="--valkey",
         )
+    allow_unsafe(allow)
     options = WorkerOptions(
         queues=split_queues(queues),
         concurrency=concurrency,

@@ -107,11 +107,15 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of a store's check-up: how it stands, and how to mend it where it is not ok."""
+    """One line of a store's check-up: how it stands, and how to mend it where it is not ok.
+
+    `allow` is the name under which the settings may put up with it.
+    """
 
     level: Literal["ok", "warning", "error"]
     what: str
     mend: str = ""
+    allow: str = ""
 
 
 class JobStore(Protocol):

@@ -108,7 +108,7 @@ class SqlStore:
             sqlite = self._dialect.kind == "sqlite"
             if sqlite and await self._engines.read.run(self._makes_its_tables):
                 await self.migrate()
-            await self._engines.read.run(doctor.require_sound)
+            await self._engines.read.run(doctor.require_sound, self._settings.allow)
         except BaseException:
             await self.close()
             raise
