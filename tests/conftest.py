@@ -16,7 +16,8 @@ from tests.proxy import Proxy
 
 
 @contextlib.contextmanager
-def _running(server: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+def running(server: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    """The URL of a server; where its program is missing, skip, or fail in CI."""
     with contextlib.ExitStack() as stack:
         try:
             url = stack.enter_context(server())
@@ -30,7 +31,7 @@ def _running(server: Callable[[], AbstractContextManager[str]]) -> Iterator[str]
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[str]:
     """The URL of a Valkey server."""
-    with _running(servers.valkey) as url:
+    with running(servers.valkey) as url:
         yield url
 
 
@@ -57,14 +58,14 @@ def dying_lane(lane_proxy: Proxy) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a Redis server."""
-    with _running(servers.redis) as url:
+    with running(servers.redis) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server, with `{database}` to fill in."""
-    with _running(servers.postgresql) as url:
+    with running(servers.postgresql) as url:
         yield url
 
 

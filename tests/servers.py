@@ -166,11 +166,19 @@ def _prepared_postgres(origin: Path, directory: Path, user: str) -> list[str]:
         directory.chmod(0o755)
         shutil.chown(directory, user)
         if not _reachable(origin / "bin" / "postgres"):
-            origin = Path(shutil.copytree(origin, directory / "programs", symlinks=True))
+            origin = _copied(origin, directory / "programs")
     _init_database(origin / "bin" / "initdb", directory / "data", user)
     options = [part for pair in POSTGRES_OPTIONS.items() for part in ("-c", "=".join(pair))]
     program = str(origin / "bin" / "postgres")
     return [program, "-D", str(directory / "data"), "-k", str(directory), *options]
+
+
+def _copied(origin: Path, directory: Path) -> Path:
+    """A copy of the programs, with the libraries that a wheel keeps beside its package."""
+    libraries = origin.parent.with_name(origin.parent.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, directory / libraries.name)
+    return Path(shutil.copytree(origin, directory / "package" / origin.name, symlinks=True))
 
 
 def _init_database(initdb: Path, data: Path, user: str) -> None:

@@ -13,7 +13,7 @@ from ferryman.settings import Settings
 from ferryman.stores.base import JobFilter
 from ferryman.stores.valkey.keys import Keys
 from ferryman.stores.valkey.records import pack_id
-from tests.contract.world import World
+from tests.contract.world import World, new_job
 
 
 @pytest.fixture
@@ -77,6 +77,31 @@ async def test_pages_stay_in_step_while_jobs_come_and_go(world: World) -> None:
         page = await world.store.page(where, limit=10, cursor=page.cursor)
         seen += [job.id for job in page.jobs]
     assert seen == ids[:4:-1]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+async def test_a_filter_skips_nothing_and_repeats_nothing(world: World, limit: int) -> None:
+    """Pages with a filter look further than they return, and go on where they ended."""
+    for state in (JobState.SCHEDULED, JobState.FAILED):
+        for number in range(130):
+            task = "wanted" if number % 3 else "other"
+            await world.submit(f"{state}-{number:03}", queue="q", task=task, delay=60.0)
+    await world.store.cancel([f"{JobState.FAILED}-{number:03}" for number in range(130)])
+    await world.submit(*(f"queued-{number:03}" for number in range(130)), queue="q", task="wanted")
+    await world.store.cancel([f"queued-{number:03}" for number in range(0, 130, 2)])
+    found = [job.id for job in await world.all_pages(JobFilter(task="wanted"), limit)]
+    assert len(found) == len(set(found)) == 86 + 86 + 130
+
+
+async def test_a_page_that_finds_little_says_that_it_stopped_early(world: World) -> None:
+    ids = [f"job-{number}" for number in range(1500)]
+    await world.submit(*ids, task="other")
+    await world.store.submit([new_job("needle", task="wanted", priority=-1000)])
+    page = await world.store.page(JobFilter(task="wanted"), limit=10)
+    assert (page.jobs, page.partial) == ((), True)
+    page = await world.store.page(JobFilter(task="wanted"), limit=10, cursor=page.cursor)
+    assert [job.id for job in page.jobs] == ["needle"]
+    assert page.cursor is None
 
 
 # -- leases ------------------------------------------------------------------------------------

@@ -136,8 +136,8 @@ class Supervisor:
             return None
         self._processes.add(process)
         process.go(info)
-        if change.is_set():  # while it imported what has changed
-            process.stop(self._options.grace)
+        if self._stopping.is_set() or change.is_set():  # while it got ready
+            process.stop(0.0)
         logger.info("process %s (%d) serves %s", info.name, info.pid, ", ".join(info.queues))
         ended = await process.ended()
         self._processes.discard(process)
@@ -183,7 +183,8 @@ class Supervisor:
         self._fail(ended.broken or f"its process {ended.said} before it could take a job")
 
     def _fail(self, said: str) -> None:
-        logger.error("cannot run %s: %s", self._app, said)
+        if not self._code:
+            logger.error("cannot run %s: %s", self._app, said)
         self._code = 1
         self._begin_stop(0.0)
 

@@ -13,10 +13,11 @@ from sqlalchemy import (
     Text,
     case,
     delete,
+    insert,
     literal_column,
     select,
+    true,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ferryman.domain.errors import JobExists, StoreError
 from ferryman.domain.job import NewJob, Submitted
@@ -130,19 +131,22 @@ class Producers:
         }
 
     def _insertion(self) -> Any:
+        """Inserts what meets no conflict; on PostgreSQL with its events, giving back its ids."""
         values = self._values(self._rows.c)
+        rows = select(*values.values())
         if self._rows.table is None:
-            return sqlite.insert(jobs).values(values).on_conflict_do_nothing()
-        rows = select(*values.values()).select_from(self._rows.table)
+            rows = rows.where(true())  # without it SQLite takes ON for that of a join
+        else:
+            rows = rows.select_from(self._rows.table).order_by(self._rows.c["ordinal"])
+        # As a suffix, since SQLAlchemy 2.0 compiles its own ON CONFLICT anew for each call.
+        statement = insert(jobs).from_select(
+            list(values), rows.suffix_with("ON CONFLICT DO NOTHING")
+        )
+        if self._rows.table is None:
+            return statement
         event = ("id", "state", "reason", "detail", "token", "worker")
         place = ("queue", "priority", "position")
-        created = (
-            postgresql.insert(jobs)
-            .from_select(list(values), rows.order_by(self._rows.c["ordinal"]))
-            .on_conflict_do_nothing()
-            .returning(*(jobs.c[name] for name in (*event, *place)))
-            .cte("created")
-        )
+        created = statement.returning(*(jobs.c[name] for name in (*event, *place))).cte("created")
         events_of_created = self._moves.told_in(created, None).cte("told")
         seen = (created.c[name] for name in ("id", "state", "queue", "priority", "position"))
         return select(*seen).add_cte(events_of_created)

@@ -326,23 +326,24 @@ Position = tuple[bytes, bytes]
 
 
 class Stretch(NamedTuple):
-    """Some jobs of a listing, and where it goes on (`None`: nowhere)."""
+    """Some jobs of a listing, the entries looked at, and where it goes on (`None`: nowhere)."""
 
     records: list[tuple[str, Record]]
+    looked: int
     position: Position | None
 
 
 def list_jobs(target: Target, state: JobState, limit: int, position: Position) -> Call[Stretch]:
     """A stretch of the jobs in one state; looks at `limit` entries at most."""
 
-    def stretch(reply: list[bytes]) -> Stretch:
+    def stretch(reply: list[Any]) -> Stretch:
         following = (reply[0], reply[1])
         found = []
-        for at in range(2, len(reply), 4):
+        for at in range(3, len(reply), 4):
             record = read_record(*reply[at + 1 : at + 4])
             if record:
                 found.append((unpack_id(reply[at]), record))
-        return Stretch(found, following if any(following) else None)
+        return Stretch(found, reply[2], following if any(following) else None)
 
     arguments: list[Any] = [STATES[state], limit, *position]
     return Call(load("queue", "list"), target.prefix, arguments, stretch)

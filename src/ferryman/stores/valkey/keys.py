@@ -34,6 +34,7 @@ QUEUE_KEYS: Final = {
     "due": Lifetime.PERMANENT,  # zset: id -> when it is due, of scheduled jobs
     "held": Lifetime.PERMANENT,  # zset: id -> since when it waits, of waiting jobs
     "expiry": Lifetime.PERMANENT,  # zset: id -> when it expires, of jobs that may still start
+    "late": Lifetime.PERMANENT,  # zset: id -> when it expired, of jobs that claims passed over
     "unique": Lifetime.PERMANENT,  # hash: unique key -> id of the live job that holds it
     "leases": Lifetime.PERMANENT,  # zset: worker -> end of its lease
     "holders": Lifetime.PERMANENT,  # set: workers that have jobs running

@@ -14,7 +14,7 @@ from ferryman.stores.valkey.listing import Place
 from ferryman.stores.valkey.records import Record, moment, read_job
 
 PAGE_LOOKS: Final = 1000
-"""Records that a filtered page looks at before it says that it stopped early."""
+"""Entries that a page looks at before it says that it stopped early, its own size aside."""
 
 STRETCH: Final = 100
 """Records that one script call of a listing reads."""
@@ -60,7 +60,7 @@ class Readers(Grounds):
     async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
         """See `JobStore.page`. The newest first within each queue and state."""
         start = listing.read_cursor(cursor) if cursor is not None else None
-        looks = limit if listing.indexed(where) else PAGE_LOOKS
+        looks = max(limit, PAGE_LOOKS)
         jobs: list[Job] = []
         for place in listing.places(await self._queue_names(), where, start):
             here: Place | None = place
@@ -68,20 +68,35 @@ class Readers(Grounds):
                 if len(jobs) >= limit or looks <= 0:
                     partial = len(jobs) < limit
                     return Page(tuple(jobs), listing.write_cursor(here), partial)
-                found, looked, here = await self._stretch(here, min(looks, limit - len(jobs)))
+                found, looked, here = await self._matching(here, where, limit - len(jobs))
                 looks -= looked
-                jobs += [job for job in found if listing.matches(job, where)]
+                jobs += found
         return Page(tuple(jobs))
 
+    async def _matching(
+        self, place: Place, where: JobFilter, room: int
+    ) -> tuple[list[Job], int, Place | None]:
+        """Up to `room` jobs from a place on, how many entries that took, and where it goes on.
+
+        A filter that the indexes do not know needs a longer look. If too many match then, a
+        second look ends with the last one that there is room for, for only there a place is known.
+        """
+        size = room if listing.indexed(where) else STRETCH
+        while True:
+            jobs, looked, following = await self._stretch(place, size)
+            matching = [at for at, job in enumerate(jobs) if listing.matches(job, where)]
+            if len(matching) <= room:
+                return [jobs[at] for at in matching], looked, following
+            size = max(room, min(size - 1, matching[room - 1] + 1))
+
     async def _stretch(self, place: Place, size: int) -> tuple[list[Job], int, Place | None]:
-        """Some jobs from a place on, how many entries that took, and where it goes on."""
-        size = min(size, STRETCH)
-        call = calls.list_jobs(self._target(place.queue), place.state, size, place.position)
+        call = calls.list_jobs(
+            self._target(place.queue), place.state, min(size, STRETCH), place.position
+        )
         stretch = await self._link.run(call, repeat=True)
         jobs = [read_job(job_id, place.queue, record) for job_id, record in stretch.records]
-        if stretch.position is None:
-            return jobs, len(jobs), None
-        return jobs, size, Place(place.queue, place.state, stretch.position)
+        following = stretch.position and Place(place.queue, place.state, stretch.position)
+        return jobs, stretch.looked, following
 
     async def count(self, where: JobFilter) -> int:
         """See `JobStore.count`. By queue and state it is a sum of figures."""

@@ -33,7 +33,7 @@ local function start_job(job, now, worker)
 end
 
 -- The jobs behind some entries of a ready list that may start. What is cancelled, or retried and
--- so further back, is dropped; what is expired is dropped here, and failed by `expire`.
+-- so further back, is dropped; what came too late is put aside, and failed by `expire`.
 local function startable(entries, now)
   local ids, jobs = {}, {}
   for index, entry in ipairs(entries) do
@@ -42,8 +42,12 @@ local function startable(entries, now)
   local found = load_all(ids)
   for index, id in ipairs(ids) do
     local job = found[id]
-    if job and is_current(job, entries[index]) and (job.expires == 0 or job.expires > now) then
-      jobs[#jobs + 1] = job
+    if job and is_current(job, entries[index]) then
+      if job.expires == 0 or job.expires > now then
+        jobs[#jobs + 1] = job
+      else
+        defer('ZADD', LATE, job.expires, id)
+      end
     end
   end
   return jobs
@@ -88,7 +92,6 @@ local function record_taken(worker, taken)
     save_live(job)
     defer('ZADD', RUN_ .. worker, job.s.place, job.id)
   end
-  flush()
   redis.call('SADD', HOLDERS, worker)
 end
 
@@ -105,6 +108,7 @@ local function claim(now, worker, limit, join_until)
   if #taken > 0 then
     record_taken(worker, taken)
   end
+  flush()
   -- One token wakes one worker, so whoever leaves work behind wakes the next.
   if more then
     wake()

@@ -64,6 +64,7 @@ local function withdraw(job)
   end
   if job.expires > 0 then
     defer('ZREM', EXPIRY, job.id)
+    defer('ZREM', LATE, job.id)
   end
 end
 

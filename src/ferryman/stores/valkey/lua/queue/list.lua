@@ -4,12 +4,13 @@
 --
 -- KEYS  prefix of the queue
 -- ARGV  1 state   2 limit: records that are looked at   3, 4 position ('' and '': from the start)
--- Returns the following position (two strings; '' and '': there is no more), then for each job:
---       id, specification, state, record of an ended job ('': none of it)
+-- Returns the following position (two strings; '' and '': there is no more), how many entries were
+--       looked at, then for each job: id, specification, state, record of an ended job ('': none of it)
 -- include: jobs
 -- include: ready
 -- include: records
 
+local looked = 0
 local state, limit, place, last = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 
 -- Sorted sets: a position is a score and a member, so nothing that comes or goes shifts it.
@@ -28,6 +29,7 @@ local function list_index(index)
   local first = rank_behind(index)
   local found = redis.call('ZREVRANGE', index, first, first + limit - 1, 'WITHSCORES')
   local ids, full = {}, #found == limit * 2
+  looked = #found / 2
   for at = 1, #found, 2 do
     ids[#ids + 1] = found[at]
   end
@@ -48,6 +50,7 @@ local function list_running()
   for at = 1, math.min(limit, #all) do
     ids[at] = all[at]
   end
+  looked = #ids
   return ids, '', #all > limit and ids[limit] or ''
 end
 
@@ -79,7 +82,7 @@ local function list_priority(priority, behind, room, ids)
 end
 
 local function list_ready()
-  local ids, looked = {}, 0
+  local ids = {}
   local at_priority, at = string.match(place, '^(-?%d+) (%d+)$')
   for _, priority in ipairs(redis.call('ZREVRANGE', PRIOS, 0, -1)) do
     if not at_priority or tonumber(priority) <= tonumber(at_priority) then
@@ -98,9 +101,22 @@ local function list_ready()
   return ids, '', ''
 end
 
+-- Behind the lists come the jobs that claims passed over because they were too late.
+local function list_queued()
+  local late = string.match(place, '^late ?(.*)$')
+  if not late then
+    local ids, next_place, next_last = list_ready()
+    local more = next_place == '' and redis.call('EXISTS', LATE) == 1
+    return ids, more and 'late' or next_place, next_last
+  end
+  place = late
+  local ids, next_place, next_last = list_index(LATE)
+  return ids, next_last == '' and '' or 'late ' .. next_place, next_last
+end
+
 local function list()
   if state == STATE.queued then
-    return list_ready()
+    return list_queued()
   elseif state == STATE.running then
     return list_running()
   elseif state == STATE.scheduled then
@@ -112,7 +128,7 @@ local function list()
 end
 
 local ids, next_place, next_last = list()
-local reply = { next_place, next_last }
+local reply = { next_place, next_last, looked }
 for _, id in ipairs(ids) do
   reply[#reply + 1] = id
   append_record(reply, id)

@@ -38,7 +38,7 @@ while looked < limit do
   end
   cancel_ready(priority)
 end
--- Those whose entries a claim dropped because they were too late are found by their expiry.
+-- Those that came too late for a claim, and so stand in no list, are found by their expiry.
 for _, index in ipairs({ DUE, HELD, EXPIRY }) do
   flush()
   if looked < limit then
