@@ -19,6 +19,7 @@ from ferryman import (
 from ferryman.client.handles import JobHandle
 from ferryman.domain.errors import FerrymanError
 from ferryman.settings import Settings
+from ferryman.worker.loop import ResourceBroken
 from tests.worker.rig import Rig
 
 
@@ -141,6 +142,25 @@ async def test_resources_live_as_long_as_the_block(settings: Settings) -> None:
         assert [await job.aresult(10) for job in jobs] == ["engine"] * 3
         assert life == ["loaded"]
     assert life == ["loaded", "torn down"]
+    await app.aclose()
+
+
+async def test_a_resource_that_cannot_be_loaded_is_said_at_the_start(settings: Settings) -> None:
+    app = application(settings)
+
+    @app.resource
+    def engine() -> str:
+        raise RuntimeError("no such model")
+
+    def use(*, engine: Any = INJECT) -> str:
+        return str(engine)
+
+    use.__annotations__["engine"] = Annotated[str, engine]
+    app.task(use)
+    with pytest.raises(ResourceBroken, match="no such model"):
+        async with app.worker(preload=True):
+            pass
+    assert await app.workers.alist() == []
     await app.aclose()
 
 

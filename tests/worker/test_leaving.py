@@ -164,11 +164,11 @@ def rewrite(source: Path, text: str, noticed: Callable[[], bool]) -> None:
 
 
 def test_nothing_is_lost_or_charged_under_rolling_restarts(rig: Rig) -> None:
-    jobs = rig.app.named("nap").enqueue_many([(0.02,)] * 300)
+    jobs = rig.app.named("nap").enqueue_many([(0.02,)] * 150)
     ended = 0
     while ended < len(jobs):
         with rig.worker(grace=0.05, concurrency=8) as worker:
-            target = min(len(jobs), ended + 60)
+            target = min(len(jobs), ended + 40)
             until(lambda: len(rig.lines("end")) >= target, 60)  # noqa: B023
             worker.terminate()
             assert worker.wait() == 0

@@ -232,8 +232,8 @@ async def test_a_lost_lease_ends_the_worker(how: str) -> None:
             await direct.store.register(status.info, -1)
             await direct.submit("wait")
         await asyncio.wait([direct.running], timeout=5)
-        direct.worker.abandon()
-        await eventually(unwound.is_set)
+        await direct.worker.abandon()
+        assert unwound.is_set()
 
     async def run() -> None:
         async with directly(app) as direct:

@@ -60,6 +60,8 @@ class EmbeddedWorker:
             if self._options.preload:
                 await self._current.worker.load()
         except BaseException:
+            if self._current is not None:
+                await self._end(self._current)
             await self._leave()
             raise
         self._serving = asyncio.create_task(self._serve())
@@ -109,8 +111,9 @@ class EmbeddedWorker:
             await tenure.worker.run()
         except LeaseLost:
             logger.error("the embedded worker lost its lease, and goes on under a new one")
-            tenure.worker.abandon()
-        await self._end(tenure)
+        finally:
+            await tenure.worker.abandon()
+            await self._end(tenure)
         return not self._stopping
 
     async def _take_up(self) -> "_Tenure":
@@ -148,7 +151,6 @@ class EmbeddedWorker:
         if late:
             self._serving.cancel()
             await asyncio.gather(self._serving, return_exceptions=True)
-            await self._end(self._current)
         else:
             self._serving.result()
 

@@ -115,7 +115,7 @@ class Worker:
         """Claim and run jobs until there is a reason to leave.
 
         Raises:
-            LeaseLost: the lease is over. Whatever still runs must be stopped (`abandon`).
+            LeaseLost: the lease is over. Whatever still runs must be stopped at once.
         """
         while (why := self._over()) is None:
             await self._turn()
@@ -150,9 +150,18 @@ class Worker:
         self._work_may_be_there()
         return await waiter
 
-    def abandon(self) -> None:
-        """Stop whatever runs, without waiting: it runs elsewhere by now."""
+    async def abandon(self) -> None:
+        """Stop whatever can be stopped, and give it a moment to unwind.
+
+        Threads end with the process; the keeper of the lease hands their jobs back then.
+        """
         self._jobs.hand_back()
+        deadline = time.monotonic() + UNWIND
+        while any(not attempt.in_thread for attempt in self._jobs.unfinished):
+            if time.monotonic() >= deadline:
+                break
+            self._wake.clear()
+            await _within(deadline - time.monotonic(), self._wake)
 
     @property
     def clean(self) -> bool:
@@ -287,15 +296,8 @@ class Worker:
         return self._options.burst or bool(self._drained)
 
     async def _hand_back_rest(self) -> None:
-        """The grace is over: stop what can be stopped, and say so. Threads end with the process,
-        and the keeper of the lease hands their jobs back then."""
-        self._jobs.hand_back()
-        deadline = time.monotonic() + UNWIND
-        while any(not attempt.in_thread for attempt in self._jobs.unfinished):
-            if time.monotonic() >= deadline:
-                break
-            self._wake.clear()
-            await _within(deadline - time.monotonic(), self._wake)
+        """The grace is over: stop what still runs, and write what it came to."""
+        await self.abandon()
         if self._jobs.endings:
             with contextlib.suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(LAST_CALL):

@@ -102,14 +102,14 @@ class WorkerProcess:
             self._channel.send(Ready())
             last: Message = Leaving(await worker.run())
         except LeaseLost:
-            last = LeaseGone()
+            return LeaseGone()  # the supervisor kills this process: nothing ends its jobs sooner
         except ResourceBroken as error:
             traceback.print_exception(error.__cause__)
             last = Broken(str(error))
         except Exception:
             logger.exception("the worker itself failed; its process is replaced")
             last = Leaving(Why.FAULT)
-        worker.abandon()
+        await worker.abandon()
         await worker.close()
         return last
 

@@ -132,6 +132,7 @@ class SupervisedProcess:
                 self._why = why
                 asyncio.get_running_loop().call_later(EXIT_PATIENCE, self.kill)
             case LeaseGone():
+                self._unwanted = True
                 self.kill()
             case Broken(error):
                 self._broken = error
