@@ -49,7 +49,8 @@ async def latency(settings: Settings, name: str, number: int) -> None:
 
 
 def _transactions(url: str) -> int:
-    text = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    counted = "SELECT xact_commit + xact_rollback FROM pg_stat_database"
+    text = f"{counted} WHERE datname = current_database()"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_stat_clear_snapshot()")
         row = connection.execute(text).fetchone()
