@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         store_timeout: seconds that a single call to a server may take.
         dead_letter_ttl: seconds that a failed job is kept at least; `None` is: for ever.
         max_history: terminal jobs of one queue kept at most; `None` is: no limit by count.
+        linger: seconds that the ending of a job waits for others to share a statement with.
         allow: settings of a server to put up with although they break a promise: `eviction`
             (Valkey deletes jobs when memory is short), `async-commit` (PostgreSQL acknowledges
             what a crash may lose). Names between commas in the environment.
@@ -59,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store_timeout: float = 10.0
     dead_letter_ttl: float | None = None
     max_history: int | None = None
+    linger: float = 0.002
     allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if unknown := set(self.allow) - ALLOWABLE:
             known = ", ".join(sorted(ALLOWABLE))
             raise ConfigError(f"{_named('allow')} knows {known}, and not {', '.join(unknown)}")
+        if not 0 <= self.linger <= self.lease / 10:
+            raise ConfigError(f"{_named('linger')} must lie between 0 and a tenth of the lease")
         if self.sweep > self.lease:
             raise ConfigError(
                 f"{_named('sweep')} must not be longer than {_named('lease')}, "

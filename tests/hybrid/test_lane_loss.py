@@ -5,13 +5,18 @@ import time
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from ferryman.domain.errors import JobExists
 from ferryman.domain.ids import new_id
 from ferryman.domain.job import WorkerInfo
 from ferryman.domain.states import JobState
+from ferryman.settings import Settings
 from ferryman.stores.base import ClaimRequest
 from ferryman.stores.hybrid.store import HybridStore
+from ferryman.stores.sql.engine import parse_url
+from tests.contract.leaks import leaks
 from tests.contract.world import ending, new_job
 from tests.hybrid.conftest import OpenStore
 from tests.hybrid.lane_server import LaneServer
@@ -161,3 +166,37 @@ async def test_what_is_needed_is_in_the_database(open_store: OpenStore, lane: La
     await store.resume("default")
     assert [one.job_id for one in await store.claim(request)] == ["waits"]
     assert await store.finish([ending(holder)]) == ["applied"]
+
+
+async def test_what_a_synchronous_session_committed_is_pushed(
+    open_store: OpenStore, settings: Settings
+) -> None:
+    """By a store that is not open, as a synchronous application's is."""
+    store = await open_store()
+    info = await worker(store)
+    url = parse_url(settings.database_url or "")
+    sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(url.set(drivername="sqlite") if sqlite else url)
+
+    def enqueue() -> None:
+        with Session(engine) as session:
+            HybridStore(settings).submit_in(session, [new_job("a")])
+            session.commit()
+
+    await asyncio.to_thread(enqueue)
+    engine.dispose()
+    await store.wait_for_work(["default"], 5)
+    request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
+    assert [one.job_id for one in await store.claim(request)] == ["a"]
+
+
+async def test_every_key_of_the_lane_is_declared(open_store: OpenStore, lane: LaneServer) -> None:
+    store = await open_store()
+    info = await worker(store)
+    await store.submit([new_job(f"job-{n}", priority=n % 2) for n in range(6)])
+    await store.claim(ClaimRequest(worker=info.id, queues=("default",), limit=2))
+    await store.submit([new_job("b", queue="other")])
+    await store.pause("other")
+    with lane.client() as client:
+        assert client.dbsize() > 6
+        assert leaks(client, "test") == []

@@ -19,6 +19,7 @@ from ferryman.domain.states import JobState
 from ferryman.settings import Settings
 from ferryman.stores.base import ClaimRequest, Clock, Finding, Verdict
 from ferryman.stores.hybrid.breaker import Breaker
+from ferryman.stores.hybrid.courier import Courier
 from ferryman.stores.hybrid.relay import Relay, Taken
 from ferryman.stores.hybrid.sweep import Sweep
 from ferryman.stores.hybrid.tuning import DEFAULT, Tuning
@@ -56,6 +57,7 @@ class HybridStore(SqlStore):
         self._relay = Relay(self._lane, self._breaker, self._queued_among, tuning)
         read = self._engines.read.run_repeatable
         self._sweep = Sweep(self._lane, self._breaker, self._places, read, tuning)
+        self._courier = Courier(settings, tuning)
         self._fill_at = 0.0
 
     @property
@@ -115,9 +117,11 @@ class HybridStore(SqlStore):
         when_committed(transaction, intake.places, self._push_from_anywhere)
 
     def _push_from_anywhere(self, places: Iterable[Place]) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed just now
-                self._loop.call_soon_threadsafe(self._relay.add, places)
+        if self._loop is None:
+            self._courier.add(places)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop was closed just now
+            self._loop.call_soon_threadsafe(self._relay.add, places)
 
     async def _queued_among(self, ids: list[str]) -> list[Place]:
         return await self._engines.read.run_repeatable(self._places.of, ids)
