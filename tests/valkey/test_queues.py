@@ -1,6 +1,8 @@
 """Lists with entries that were left behind, leases in many queues, tokens for those who wait."""
 
 import asyncio
+from asyncio import Future
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -14,6 +16,7 @@ from ferryman.stores.base import JobFilter
 from ferryman.stores.valkey.keys import Keys
 from ferryman.stores.valkey.records import pack_id
 from tests.contract.world import World, new_job
+from tests.valkey.conftest import OpenStore
 
 
 @pytest.fixture
@@ -127,10 +130,32 @@ async def test_a_lease_that_a_queue_saw_end_is_not_brought_to_it_again(
     worker = await world.worker()
     await world.submit("a", "b")
     await world.claim(by=worker)
-    server.zrem(f"{prefix}leases", pack_id(worker.id))
+    server.zadd(f"{prefix}leases", {pack_id(worker.id): world.clock() - 1})
+    assert await world.store.reap() == [("a", JobState.QUEUED)]
     with pytest.raises(LeaseLost):
         await world.claim(by=worker)
     assert not (await world.store.renew(worker, 10)).live
+
+
+async def test_a_renewal_in_the_middle_of_a_first_claim_finds_the_lease_alive(
+    world: World, open_store: OpenStore, settings: Settings
+) -> None:
+    """The queue is noted as one to renew in before it knows of the lease."""
+    other = await open_store(settings)
+    for turn in range(30):
+        worker = await world.worker()
+        await world.submit(f"job-{turn}")
+        claiming = asyncio.create_task(world.claim(by=worker))
+
+        async def renew(worker: WorkerInfo = worker, claiming: Future[Any] = claiming) -> bool:
+            while not claiming.done():
+                if not (await other.renew(worker, 10)).live:
+                    return False
+            return True
+
+        assert all(await asyncio.gather(*(renew() for _ in range(3))))
+        (delivery,) = await claiming
+        await world.finish(delivery)
 
 
 async def test_no_missing_entry_hides_a_job_from_the_reaper(

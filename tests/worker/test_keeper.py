@@ -13,6 +13,7 @@ from ferryman.settings import Settings
 from ferryman.stores.base import ClaimRequest, Renewal
 from ferryman.worker.keeper import Keeper
 from ferryman.worker.keeping import default_name, new_identity
+from ferryman.worker.upkeep import Upkeep
 from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
 from tests.worker.direct import eventually
@@ -27,6 +28,7 @@ class Away(ModelStore):
         super().__init__(ModelData(), lambda: time.time_ns() // 1_000_000)
         self.mode = "there"
         self.renewals = 0
+        self.reaps = 0
 
     async def _reach(self) -> None:
         if self.mode == "gone":
@@ -42,6 +44,11 @@ class Away(ModelStore):
         await self._reach()
         self.renewals += 1
         return await super().renew(worker, lease)
+
+    async def reap(self, limit: int = 1000) -> list[tuple[str, JobState]]:
+        await self._reach()
+        self.reaps += 1
+        return await super().reap(limit)
 
 
 class Holder:
@@ -159,3 +166,17 @@ async def test_registering_waits_for_the_store(store: Away, keeper: Keeper) -> N
     store.mode = "there"
     async with asyncio.timeout(5):
         assert await enrolling
+
+
+async def test_after_an_outage_reapers_wait_for_the_owners(store: Away) -> None:
+    """Those who lived through it hand their jobs back at no charge, a reaper at that of a kill."""
+    upkeep = asyncio.create_task(Upkeep(store, Settings(lease=LEASE, sweep=0.02)).run())
+    await eventually(lambda: store.reaps > 0)
+    store.mode = "gone"
+    await asyncio.sleep(0.1)
+    store.mode = "there"
+    back, before = time.monotonic(), store.reaps
+    await eventually(lambda: store.reaps > before)
+    assert time.monotonic() - back > LEASE * 0.9
+    upkeep.cancel()
+    await asyncio.gather(upkeep, return_exceptions=True)

@@ -6,6 +6,7 @@ import time
 import msgspec
 import psutil
 import pytest
+from redis import Redis
 
 from ferryman import JobFailed, JobState, Reason
 from ferryman.client.handles import JobHandle
@@ -132,6 +133,26 @@ def test_what_a_dead_process_has_started_is_killed_too(rig: Rig) -> None:
         [program] = rig.pids()
         kill_one(worker)
         until(lambda: not proctree.living([program]))
+
+
+@pytest.mark.parametrize("settings", ["valkey"], indirect=True)
+def test_a_store_that_hangs_longer_than_a_lease_loses_nothing(rig: Rig) -> None:
+    assert rig.settings.valkey_url is not None
+    with Redis.from_url(rig.settings.valkey_url) as client:
+        server = psutil.Process(client.info("server")["process_id"])
+    with rig.worker() as worker:
+        job = rig.enqueue("nap", 60)
+        until(lambda: rig.lines("start", job.id))
+        server.suspend()
+        try:
+            until(lambda: "lost its lease" in worker.log)
+        finally:
+            server.resume()
+        until(lambda: len(rig.lines("start", job.id)) == 2)
+        record = job.refresh().record
+        # A reaper's call may have hung with the others, and come first when they went on.
+        assert (record.attempts, record.kills) in ((0, 0), (0, 1))
+        assert worker.log.count("renewing the lease of worker w1.1 failed") == 1
 
 
 def test_a_worker_that_was_suspended_past_its_lease_starts_anew(rig: Rig) -> None:

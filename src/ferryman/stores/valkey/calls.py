@@ -217,7 +217,7 @@ def renew(target: Target, now: Now, worker: str, lease: int) -> Call[list[tuple[
     """Extend a lease on a queue; the jobs that were asked to stop, or `None` where it is over."""
 
     def read(reply: list[Any]) -> list[tuple[str, int]] | None:
-        if reply[0] != Code.APPLIED:
+        if reply[0] == Code.LEASE_LOST:
             return None
         return [(unpack_id(reply[at]), int(reply[at + 1])) for at in range(1, len(reply), 2)]
 
@@ -255,10 +255,10 @@ def _lost(message: str) -> bytes:
 # -- upkeep ------------------------------------------------------------------------------------
 
 
-def reap(target: Target, now: Now, limit: int) -> Call[Moves]:
+def reap(target: Target, now: Now, limit: int, remember: int) -> Call[Moves]:
     """Send back the jobs of workers whose lease is over."""
     detail = "the worker's lease ended"
-    arguments = [now, limit, MAX_KILLS, _lost(detail), pack_detail(detail)]
+    arguments = [now, limit, MAX_KILLS, _lost(detail), pack_detail(detail), remember]
     return Call(load("queue", "reap"), target.prefix, arguments, _moves)
 
 

@@ -1,8 +1,8 @@
 """What workers ask for: leases, claims, endings, hand-backs.
 
 A worker's lease is kept once for all its queues, and each queue that it claims from gets a copy:
-a claim must see it in its own slot. The copy is made at the first claim and never again, so what
-a queue has seen end is over.
+a claim must see it in its own slot. The copy is made at the first claim. One that ended stays for
+a while, so that it is over in that queue, and not made anew.
 """
 
 from collections.abc import Callable, Collection, Sequence

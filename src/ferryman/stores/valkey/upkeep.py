@@ -17,8 +17,10 @@ class Upkeep(Grounds):
     async def reap(self, limit: int = BATCH) -> list[tuple[str, JobState]]:
         """See `JobStore.reap`."""
         now = self._now()
-        given = await self._sweep(limit, lambda target, share: calls.reap(target, now, share), len)
         age = milliseconds(REMEMBER_WORKERS)
+        given = await self._sweep(
+            limit, lambda target, share: calls.reap(target, now, share, age), len
+        )
         await self._link.run(calls.forget_workers(self._keys.shared, now, age), repeat=True)
         return [move for _, moves in given for move in moves]
 

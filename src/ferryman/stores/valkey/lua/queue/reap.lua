@@ -4,6 +4,7 @@
 --
 -- KEYS  prefix of the queue
 -- ARGV  1 now, or ''   2 limit   3 kills that fail a job   4 failure   5 detail
+--       6 how long (ms) a lease that ended is remembered, so that it is not taken for a new one
 -- Returns id and state of each job
 -- include: clock
 -- include: send_back
@@ -42,7 +43,7 @@ local moved = send_back_all(stalled_jobs(workers), now, how)
 for _, worker in ipairs(workers) do
   forget_idle(worker)
 end
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 1000)) do
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now - ARGV[6], 'LIMIT', 0, 100)) do
   if redis.call('EXISTS', RUN_ .. worker) == 0 then
     redis.call('ZREM', LEASES, worker)
     redis.call('DEL', STOP_ .. worker)

@@ -4,11 +4,14 @@
 -- KEYS  prefix of the queue
 -- ARGV  1 now, or ''   2 worker   3 lease (ms)
 -- Returns a code, then id and token of each running job that was asked to stop
--- Codes applied, lease_lost
+-- Codes applied, no_lease (the claim that brings it is under way), lease_lost
 -- include: clock
 
 local now = clock(ARGV[1])
-if tonumber(redis.call('ZSCORE', LEASES, ARGV[2]) or 0) <= now then
+local lease = redis.call('ZSCORE', LEASES, ARGV[2])
+if not lease then
+  return { CODE.no_lease }
+elseif tonumber(lease) <= now then
   return { CODE.lease_lost }
 end
 redis.call('ZADD', LEASES, now + ARGV[3], ARGV[2])

@@ -1,6 +1,5 @@
 #!lua flags=allow-oom
--- Bring a worker's lease to one more queue. Once only: a queue that knew the lease and knows it no
--- more has seen it end.
+-- Let a worker's lease be renewed in one more queue from now on, where a claim then brings it.
 --
 -- KEYS  prefix of the shared keys
 -- ARGV  1 now, or ''   2 worker   3 queue, or '' to ask only whether the lease holds
@@ -12,7 +11,7 @@ local lease = tonumber(redis.call('ZSCORE', LEASES, ARGV[2]) or 0)
 if lease <= now then
   return 0
 end
-if ARGV[3] ~= '' and redis.call('SADD', JOINED_ .. ARGV[2], ARGV[3]) == 0 then
-  return 0
+if ARGV[3] ~= '' then
+  redis.call('SADD', JOINED_ .. ARGV[2], ARGV[3])
 end
 return lease
