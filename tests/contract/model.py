@@ -252,6 +252,12 @@ class ModelStore:
     async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
         return [self._finish(ending) for ending in endings]
 
+    def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        raise ConfigError("no transactions")
+
+    async def afinish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        raise ConfigError("no transactions")
+
     def _finish(self, ending: Ending) -> Verdict:
         record = self.data.records.get(ending.job_id)
         if record is None:

@@ -19,6 +19,8 @@ VARIABLES = {
     "FERRYMAN_STORE_TIMEOUT": ("3.5", "store_timeout", 3.5),
     "FERRYMAN_DEAD_LETTER_TTL": ("86400", "dead_letter_ttl", 86400.0),
     "FERRYMAN_MAX_HISTORY": ("1000", "max_history", 1000),
+    "FERRYMAN_LINGER": ("0.01", "linger", 0.01),
+    "FERRYMAN_ALLOW": ("eviction,async-commit", "allow", ("eviction", "async-commit")),
 }
 
 

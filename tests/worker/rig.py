@@ -128,7 +128,7 @@ class Rig:
         # Compiled once and not by each process: an installed program is, too.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, value in msgspec.structs.asdict(self.settings).items():
-            if value is not None:
+            if value is not None and value != ():
                 environment[f"FERRYMAN_{name.upper()}"] = str(value)
         return environment
 

@@ -15,11 +15,13 @@ from ferryman.cli.failures import Relayed
 from ferryman.cli.invocation import STORE, Invocation, command
 from ferryman.cli.output import print_json_line, printable
 from ferryman.cli.worker import (
+    Allow,
     AppArgument,
     Concurrency,
     LogLevel,
     Processes,
     Queues,
+    allow_unsafe,
     chosen_app,
     serve,
     split_queues,
@@ -47,10 +49,12 @@ def dev(
         bool, typer.Option("--reload/--no-reload", help="Restart when a source file changes.")
     ] = True,
     log_level: LogLevel = "info",
+    allow: Allow = "",
 ) -> None:
     """Run jobs on this machine, with nothing set up before.
 
-    Where no store is configured, jobs are kept in .ferryman/ below the working directory.
+    Where no store is configured, jobs are kept in .ferryman/ below the working directory: in a
+    SQLite file, with a Valkey server as its lane where `ferryman[embedded]` is installed.
     """
     if valkey and call.settings.configured:
         raise typer.BadParameter(
@@ -58,6 +62,7 @@ def dev(
             "and FERRYMAN_VALKEY_URL",
             param_hint="--valkey",
         )
+    allow_unsafe(allow)
     options = WorkerOptions(
         queues=split_queues(queues),
         concurrency=concurrency,
@@ -68,7 +73,8 @@ def dev(
         log_level=log_level,
     )
     path = chosen_app(call, app)
-    with _valkey_server() if valkey else contextlib.nullcontext():
+    server = _valkey_server() if valkey else _lane(call)
+    with server:
         _introduce(call, path, _look_at(path), options, valkey)
         serve(path, options)
 
@@ -80,6 +86,18 @@ def _valkey_server() -> Iterator[None]:
 
     with valkey_server() as url:
         os.environ[f"{PREFIX}VALKEY_URL"] = url
+        yield
+
+
+@contextlib.contextmanager
+def _lane(call: Invocation) -> Iterator[None]:
+    """The lane of the embedded default, where it is used and can be had; others here join it."""
+    from ferryman.embedded import installed, running_url, valkey_server
+
+    if call.settings.configured or not installed() or running_url() is not None:
+        yield
+        return
+    with valkey_server():
         yield
 
 

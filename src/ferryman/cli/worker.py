@@ -1,5 +1,6 @@
 """`ferryman worker`: run the jobs of an application."""
 
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -23,6 +24,7 @@ AppArgument = Annotated[
 Queues = Annotated[str, typer.Option(metavar="A,B,…", help="Serve only these, in this order.")]
 Concurrency = Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at a time of a process.")]
 Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")]
+Allow = Annotated[str, typer.Option(metavar="A,B,…", help="Put up with: eviction, async-commit.")]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option(metavar="LEVEL", help="debug, info, warning or error."),
@@ -60,12 +62,14 @@ def worker(
         Literal["text", "json"], typer.Option(help="--json says json, too.")
     ] = "text",
     log_level: LogLevel = "info",
+    allow: Allow = "",
 ) -> None:
     """Run jobs until told to stop.
 
     SIGTERM or Ctrl-C: take no more jobs, let the running ones end, hand back the rest. A second
     one ends it at once.
     """
+    allow_unsafe(allow)
     options = WorkerOptions(
         queues=split_queues(queues),
         concurrency=concurrency,
@@ -82,6 +86,12 @@ def worker(
         log_level=log_level,
     )
     serve(chosen_app(call, app), options)
+
+
+def allow_unsafe(names: str) -> None:
+    """Put up with settings of servers that break a promise, here and in all child processes."""
+    if names:
+        os.environ[f"{PREFIX}ALLOW"] = names
 
 
 def chosen_app(call: Invocation, argument: str | None) -> str:

@@ -1,6 +1,7 @@
 """A check-up of what is configured: which store, which promise, what is wrong, how to mend it."""
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +14,13 @@ from ferryman.settings import Settings, embedded_database_url, scrub
 from ferryman.stores import JobStore, make_store
 from ferryman.stores.base import Finding
 
+CLOCKS_APART: Final = 2.0
+"""Seconds by which a host's clock may differ from the store's before that is worth a word."""
+
 PROMISES: Final = {
     "sqlite": "at least once; nothing is lost that the file's disk keeps; one host",
     "postgresql": "at least once; nothing is lost that the database committed",
+    "hybrid": "at least once; nothing is lost that the database committed, whatever the lane loses",
     "valkey": "at least once; a power cut can lose what the server had not yet written to its "
     "append-only file (1 s with everysec)",
 }
@@ -56,19 +61,35 @@ async def examine(client: Client) -> Checkup:
         store=store.kind,
         url=store_url(settings),
         promise=PROMISES.get(store.kind, ""),
-        findings=tuple(findings),
+        findings=tuple(_allowed(finding, settings) for finding in findings),
     )
+
+
+def _allowed(finding: Finding, settings: Settings) -> Finding:
+    """What the settings put up with is no error any more."""
+    if finding.level != "error" or finding.allow not in settings.allow:
+        return finding
+    return Finding("warning", f"{finding.what} (allowed)", finding.mend, finding.allow)
 
 
 async def _reach(store: JobStore) -> list[Finding]:
     try:
         await store.open()
-        findings = await store.check()
+        findings = [*await store.check(), _clocks(await store.now())]
         return findings + work_findings(await store.queues(), await store.workers())
     except StoreUnavailable as error:
         return [Finding("error", str(error), "start the server, or correct the URL")]
     except StoreError as error:
         return [Finding("error", str(error))]
+
+
+def _clocks(store_now: datetime) -> Finding:
+    """Whether this host's clock is the store's, which decides when a job is due."""
+    apart = (datetime.now(UTC) - store_now).total_seconds()
+    if abs(apart) < CLOCKS_APART:
+        return Finding("ok", "this host's clock agrees with the store's")
+    what = f"this host's clock is {apart:+.0f} s from the store's, by which `run_at` is judged"
+    return Finding("warning", what, "synchronize the clocks (chrony, systemd-timesyncd)")
 
 
 def work_findings(queues: Sequence[QueueInfo], workers: Sequence[WorkerStatus]) -> list[Finding]:

@@ -5,11 +5,13 @@ from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from ferryman.client.access import Access
 from ferryman.client.collections import DeadLetters, Jobs, Queues, Workers
+from ferryman.client.context import Completion
 from ferryman.client.handles import JobHandle
 from ferryman.client.resources import Resource
 from ferryman.client.task import Task
 from ferryman.domain.errors import ConfigError, UnknownTask
 from ferryman.domain.ids import check_name
+from ferryman.domain.job import Delivery
 from ferryman.domain.outcomes import Retry
 from ferryman.domain.policy import RetryPolicy, TaskPolicy, parse_bytes
 from ferryman.domain.priority import Priority, parse_priority
@@ -120,6 +122,13 @@ class Client:
         return (
             known if known is not None else Task(self._access, name, TaskPolicy(queue=queue), None)
         )
+
+    def completion(self, delivery: Delivery) -> Completion:
+        """What a running job needs to complete itself in its own transaction."""
+        task = self.tasks.get(delivery.task)
+        ttl = delivery.options.result_ttl
+        default = (task.policy if task else TaskPolicy()).result_ttl
+        return Completion(self._access.transactional_store, default if ttl is None else ttl)
 
     def lookup(self, name: str) -> Task[..., Any]:
         """The registered task of this name.

@@ -2,11 +2,16 @@
 
 import contextvars
 import logging
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
 
 from ferryman import codec
-from ferryman.domain.errors import NoCurrentJob
+from ferryman.domain.errors import LeaseLost, NoCurrentJob
 from ferryman.domain.job import Delivery, Progress
+from ferryman.domain.outcomes import Ending
+from ferryman.domain.states import JobState, Reason
+from ferryman.stores import JobStore
+from ferryman.stores.base import Verdict
 
 logger = logging.getLogger("ferryman.job")
 
@@ -23,6 +28,18 @@ class Reporter(Protocol):
         ...
 
 
+class Completion(NamedTuple):
+    """What it takes to complete a job in a transaction of its own code.
+
+    Attributes:
+        store: gives a store that need not be open.
+        result_ttl: seconds that the job is kept with its result.
+    """
+
+    store: Callable[[], JobStore]
+    result_ttl: float
+
+
 class JobContext:
     """What a running job knows about itself, and what it may tell.
 
@@ -33,8 +50,11 @@ class JobContext:
         log: a logger whose records carry the job's id, task and attempt.
     """
 
-    def __init__(self, delivery: Delivery, reporter: Reporter) -> None:
+    def __init__(
+        self, delivery: Delivery, reporter: Reporter, completion: Completion | None = None
+    ) -> None:
         self._delivery = delivery
+        self._completion = completion
         self._reporter = reporter
         self._cancelled = False
         self._checkpoint = delivery.checkpoint
@@ -74,6 +94,50 @@ class JobContext:
         """
         self._checkpoint = codec.encode_result(checkpoint)
         self._reporter.report(self._delivery, None, self._checkpoint)
+
+    def complete(self, session: Any, result: Any = None) -> None:
+        """Complete this job in your own transaction: it succeeds when the transaction commits.
+
+        So the job's writes and its end take effect together or not at all. What the function
+        returns after the commit does not count any more; after a rollback it does.
+
+        Args:
+            session: your SQLAlchemy session or connection, or a connection of the driver, on the
+                database that holds the jobs.
+            result: the job's result (any JSON value up to 1 MiB).
+
+        Raises:
+            LeaseLost: this delivery holds the job no longer. Let it roll the transaction back.
+            ConfigError: the jobs are not in a database, or in another one.
+        """
+        if self._completion is not None:
+            verdicts = self._completion.store().finish_in(session, [self._ending(result)])
+            self._require_applied(verdicts)
+
+    async def acomplete(self, session: Any, result: Any = None) -> None:
+        """`complete` with an asynchronous session or connection."""
+        if self._completion is not None:
+            store = self._completion.store()
+            self._require_applied(await store.afinish_in(session, [self._ending(result)]))
+
+    def _ending(self, result: Any) -> Ending:
+        ttl = None if self._completion is None else self._completion.result_ttl
+        return Ending(
+            job_id=self.id,
+            queue=self.queue,
+            token=self.token,
+            state=JobState.SUCCEEDED,
+            reason=Reason.RETURNED,
+            result=codec.encode_result(result),
+            ttl=ttl,
+        )
+
+    def _require_applied(self, verdicts: list[Verdict]) -> None:
+        if verdicts != [Verdict.APPLIED]:
+            raise LeaseLost(
+                f"this delivery of job {self.id} holds it no longer (token {self.token}), so it "
+                "cannot complete it: roll back, the job runs elsewhere or has ended"
+            )
 
     def request_cancel(self) -> None:
         """Set `cancelled`; called by the worker."""

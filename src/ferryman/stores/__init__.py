@@ -1,6 +1,8 @@
 """The stores, and the one place that chooses among them."""
 
-from ferryman.domain.errors import ConfigError
+import msgspec
+
+from ferryman.embedded import running_url
 from ferryman.settings import Settings
 from ferryman.stores.base import Clock, JobStore
 
@@ -8,16 +10,20 @@ from ferryman.stores.base import Clock, JobStore
 def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
     """The store that `settings` name, not yet opened.
 
-    With nothing named it is the embedded default: a SQLite file below the working directory.
+    With nothing named it is the embedded default: a SQLite file below the working directory, and
+    as its lane the server that `ferryman dev` runs there, while it does.
 
     Raises:
         ConfigError: the settings name a store that cannot be had.
     """
     if settings.database_url and settings.valkey_url:
-        raise ConfigError(
-            "FERRYMAN_DATABASE_URL and FERRYMAN_VALKEY_URL are both set, and this release keeps "
-            "its jobs in one store: unset one of them"
-        )
+        from ferryman.stores.hybrid.store import HybridStore
+
+        return HybridStore(settings, clock=clock)
+    if not settings.configured and (lane := running_url()) is not None:
+        from ferryman.stores.hybrid.store import HybridStore
+
+        return HybridStore(msgspec.structs.replace(settings, valkey_url=lane), clock=clock)
     if settings.valkey_url:
         from ferryman.stores.valkey.store import ValkeyStore
 

@@ -107,11 +107,15 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of a store's check-up: how it stands, and how to mend it where it is not ok."""
+    """One line of a store's check-up: how it stands, and how to mend it where it is not ok.
+
+    `allow` is the name under which the settings may put up with it.
+    """
 
     level: Literal["ok", "warning", "error"]
     what: str
     mend: str = ""
+    allow: str = ""
 
 
 class JobStore(Protocol):
@@ -224,6 +228,22 @@ class JobStore(Protocol):
         The next state may be terminal, `scheduled` (`delay`) or `queued`. Repeating an ending that
         was applied says `APPLIED` again. A job that someone asked to stop while it ran becomes
         `cancelled` where the ending would have it run again.
+        """
+        ...
+
+    def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """`finish` inside a caller's synchronous transaction, in its thread.
+
+        Raises:
+            ConfigError: this store has no transactions to join.
+        """
+        ...
+
+    async def afinish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """`finish` inside a caller's asynchronous transaction.
+
+        Raises:
+            ConfigError: as for `finish_in`.
         """
         ...
 

@@ -26,8 +26,6 @@ from ferryman.worker.threads import Threads
 
 logger = logging.getLogger("ferryman.worker")
 
-LINGER: Final = 0.001
-"""Seconds that an ending waits for others to share its call with."""
 UNWIND: Final = 0.4
 """Seconds that jobs have to unwind when the grace is over."""
 LAST_CALL: Final = 0.2
@@ -205,7 +203,7 @@ class Worker:
         """Exchange endings for deliveries, or else wait until there is something to exchange."""
         self._wake.clear()
         if self._jobs.endings and self._jobs.unfinished:
-            await asyncio.sleep(LINGER)
+            await asyncio.sleep(self._client.settings.linger)
         limit = self._appetite()
         if self._jobs.endings or limit or self._exchange.overdue:
             await self._trade(limit)

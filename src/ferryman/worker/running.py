@@ -108,7 +108,7 @@ class RunningJobs:
     def _attempt(self, delivery: Delivery) -> Attempt:
         task = self._client.tasks.get(delivery.task)
         policy = task.policy if task else TaskPolicy()
-        context = JobContext(delivery, self._reporter)
+        context = JobContext(delivery, self._reporter, self._client.completion(delivery))
         attempt = Attempt(delivery, context, delivery.options.retry or policy.retry, self._conclude)
         self._attempts[delivery.job_id, delivery.token] = attempt
         self.started += 1

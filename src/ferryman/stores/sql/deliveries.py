@@ -1,5 +1,6 @@
 """Deliveries: leases, and the claims of those who hold one."""
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +54,7 @@ class Deliveries:
     def __init__(self, dialect: Dialect, moves: Moves) -> None:
         self._dialect = dialect
         self._moves = moves
+        self._named = claimable(dialect, jobs.c.queue) & dialect.among(jobs.c.id, "named")
         self._me = workers.c.id == bindparam("by_worker", type_=Text)
         self._held = select(workers.c.id).where(self._me, workers.c.lease_until > dialect.now)
 
@@ -109,10 +111,22 @@ class Deliveries:
 
     # -- claims ----------------------------------------------------------------------------
 
-    def claim(self, connection: Connection, request: ClaimRequest) -> list[Delivery] | None:
-        """Up to `limit` jobs in the order of the request; `None` if there is no lease."""
+    def claim(
+        self,
+        connection: Connection,
+        request: ClaimRequest,
+        named: Sequence[str] = (),
+        *,
+        fill: bool = True,
+    ) -> list[Delivery] | None:
+        """Up to `limit` jobs in the order of the request; `None` if there is no lease.
+
+        Args:
+            named: ids to take before all others, as far as they may be claimed.
+            fill: whether to take others as well, where these are fewer than the limit.
+        """
         take = self._take_at_once if self._dialect.postgresql else self._take_by_queue
-        rows = take(connection, request)
+        rows = take(connection, request, named, fill)
         if rows is None:
             return None
         order = request.queues.index
@@ -132,21 +146,50 @@ class Deliveries:
             "cancel_by": None,
         }
 
-    # PostgreSQL: one statement
+    # PostgreSQL: one statement, and one for what is named
 
-    def _take_at_once(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
-        names = list(dict.fromkeys(request.queues))
-        wanted = {"by_worker": request.worker, "queues": names, "limit": request.limit}
-        rows = connection.execute(self._claiming, wanted).all()
+    def _take_at_once(
+        self, connection: Connection, request: ClaimRequest, named: Sequence[str], fill: bool
+    ) -> list[AnyRow] | None:
+        wanted: dict[str, Any] = {"by_worker": request.worker}
+        rows: list[AnyRow] = []
+        if named:
+            found = self._taken(connection, self._claiming_named, wanted | {"named": named})
+            if found is None:
+                return None
+            rows += found
+        if fill or not named:
+            names = list(dict.fromkeys(request.queues))
+            wanted |= {"queues": names, "limit": max(0, request.limit - len(rows)) if fill else 0}
+            found = self._taken(connection, self._claiming, wanted)
+            if found is None:
+                return rows or None
+            rows += found
+        return rows
+
+    @staticmethod
+    def _taken(
+        connection: Connection, statement: Select[Any], wanted: dict[str, Any]
+    ) -> list[AnyRow] | None:
+        rows = connection.execute(statement, wanted).all()
         if not rows[0].live:
             return None
         return [row for row in rows if row.id is not None]
 
     @cached_property
     def _claiming(self) -> Select[Any]:
-        """The claim: who holds the lease, what is picked, the move, its events."""
+        """The claim of what is next in the queues."""
+        return self._claim_of(self._picked)
+
+    @cached_property
+    def _claiming_named(self) -> Select[Any]:
+        """The claim of what is named."""
+        return self._claim_of(self._picked_named)
+
+    def _claim_of(self, pick: Callable[[ColumnElement[bool]], Select[Any]]) -> Select[Any]:
+        """A claim: who holds the lease, what is picked, the move, its events."""
         holder = self._held.cte("holder")
-        picked = self._picked(exists(select(holder.c.id))).scalar_subquery()
+        picked = pick(exists(select(holder.c.id))).scalar_subquery()
         moved = (
             update(jobs)
             # An array is looked up by its members' keys, however many the planner expects.
@@ -161,6 +204,11 @@ class Deliveries:
         return (
             select(lease.c.live, *wanted).select_from(lease.outerjoin(moved, true())).add_cte(told)
         )
+
+    def _picked_named(self, allowed: ColumnElement[bool]) -> Select[Any]:
+        # In one order for all, so that two claims never wait for each other.
+        picked = select(jobs.c.id).where(self._named, allowed).order_by(jobs.c.id)
+        return picked.with_for_update(skip_locked=True, of=jobs)
 
     def _picked(self, allowed: ColumnElement[bool]) -> Select[Any]:
         """The ids to claim. Queues are gone through in turn, and no more is locked than is taken,
@@ -190,21 +238,29 @@ class Deliveries:
         limit: ColumnElement[int] = bindparam("limit", type_=Integer)
         best = select(jobs.c.id).where(claimable(self._dialect, queue))
         best = best.order_by(*CLAIM_ORDER).limit(limit)
-        return (
-            update(jobs)
-            .where(jobs.c.id.in_(best))
-            .values(self._claim_values)
-            .returning(*(jobs.c[name] for name in _CLAIMED))
-        )
+        return self._started(jobs.c.id.in_(best))
 
-    def _take_by_queue(self, connection: Connection, request: ClaimRequest) -> list[AnyRow] | None:
-        if connection.execute(self._held, {"by_worker": request.worker}).first() is None:
+    @cached_property
+    def _take_named(self) -> Any:
+        return self._started(self._named)
+
+    def _started(self, chosen: ColumnElement[bool]) -> Any:
+        returned = (jobs.c[name] for name in _CLAIMED)
+        return update(jobs).where(chosen).values(self._claim_values).returning(*returned)
+
+    def _take_by_queue(
+        self, connection: Connection, request: ClaimRequest, named: Sequence[str], fill: bool
+    ) -> list[AnyRow] | None:
+        me = {"by_worker": request.worker}
+        if connection.execute(self._held, me).first() is None:
             return None
         rows: list[AnyRow] = []
-        for queue in request.queues:
+        if named:
+            rows += connection.execute(self._take_named, me | {"named": named}).all()
+        for queue in request.queues if fill else ():
             left = request.limit - len(rows)
             if left > 0:
-                wanted = {"by_worker": request.worker, "of_queue": queue, "limit": left}
+                wanted = me | {"of_queue": queue, "limit": left}
                 rows += connection.execute(self._take, wanted).all()
         if rows:
             self._moves.tell(connection, [row.id for row in rows], JobState.QUEUED)

@@ -1,6 +1,6 @@
 """The doctor: which promise the database keeps as it is set up, and how to mend the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import Connection, func, inspect, select, text
 
@@ -30,15 +30,27 @@ def server_version(connection: Connection) -> tuple[int, ...]:
     return tuple(int(part) for part in connection.dialect.server_version_info or ())
 
 
-def require_sound(connection: Connection) -> None:
-    """Refuse a database that cannot keep the store's promises.
+def require_sound(connection: Connection, allow: Collection[str]) -> None:
+    """Refuse a database that cannot keep the store's promises, but for what is allowed.
 
     Raises:
         StoreUnsafe: too old, or its tables are not up to date.
     """
-    for finding in (_version(connection), _schema(connection)):
-        if finding.level == "error":
-            raise StoreUnsafe(f"{finding.what}: {finding.mend}")
+    for finding in (_version(connection), _schema(connection), _commits(connection)):
+        if finding.level == "error" and finding.allow not in allow:
+            instead = f", or allow it: FERRYMAN_ALLOW={finding.allow}" if finding.allow else ""
+            raise StoreUnsafe(f"{finding.what}: {finding.mend}{instead}")
+
+
+def _commits(connection: Connection) -> Finding:
+    """Whether a commit that was acknowledged outlives a crash of the server."""
+    if connection.dialect.name == "postgresql":
+        setting = select(func.current_setting("synchronous_commit").label("value"))
+        if connection.execute(setting).one().value == "off":
+            what = "synchronous_commit is off: a crash may lose the jobs of the last moments"
+            mend = "set it to on for Ferryman's role: ALTER ROLE … SET …"
+            return Finding("error", what, mend, allow="async-commit")
+    return Finding("ok", "commits are synchronous")
 
 
 def findings(connection: Connection) -> list[Finding]:
@@ -84,8 +96,7 @@ def _postgresql_durability(connection: Connection) -> Iterator[Finding]:
             yield Finding("error", what, f"set {name} = on in postgresql.conf and reload")
     commit = setting("synchronous_commit")
     if commit == "off":
-        what = "synchronous_commit is off: a crash may lose the jobs of the last moments"
-        yield Finding("warning", what, "set it to on for Ferryman's role: ALTER ROLE … SET …")
+        yield _commits(connection)
     elif setting("fsync") == "on":
         what = f"nothing that was acknowledged is lost (fsync on, synchronous_commit {commit})"
         yield Finding("ok", what)

@@ -24,6 +24,7 @@ from ferryman.domain.job import NewJob, Submitted
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.sql.dialect import Dialect, Rows, later
 from ferryman.stores.sql.moves import Moves
+from ferryman.stores.sql.places import Place, Places
 from ferryman.stores.sql.records import clean, milliseconds, packed_options, packed_tags
 from ferryman.stores.sql.tables import LIVE, constant, events, jobs, one_of
 
@@ -32,12 +33,19 @@ _ROUNDS: Final = 10
 
 _Key = tuple[str, str | None]
 
+_Created = dict[str, Place | None]
+"""The ids of new jobs, with the places of those that are queued, where these are told."""
+
 
 class Intake(msgspec.Struct, frozen=True):
-    """What a submit led to: an answer for each job up to the one that was refused, if any."""
+    """What a submit led to: an answer for each job up to the one that was refused, if any.
+
+    `places` are those of the new jobs that are queued.
+    """
 
     submitted: list[Submitted]
     refused: JobExists | None = None
+    places: tuple[Place, ...] = ()
 
 
 def _row(job: NewJob) -> dict[str, Any]:
@@ -62,9 +70,10 @@ def _row(job: NewJob) -> dict[str, Any]:
 class Producers:
     """Submits. Nothing here commits, and no conflict breaks the transaction that it runs in."""
 
-    def __init__(self, dialect: Dialect, moves: Moves) -> None:
+    def __init__(self, dialect: Dialect, moves: Moves, places: Places | None = None) -> None:
         self._dialect = dialect
         self._moves = moves
+        self._places = places  # where the places of new jobs are wanted and cost a statement
         self._rows = Rows(
             dialect,
             id=Text(),
@@ -135,10 +144,12 @@ class Producers:
         )
         if self._rows.table is None:
             return statement
-        told = ("id", "state", "reason", "detail", "token", "worker")
-        created = statement.returning(*(jobs.c[name] for name in told)).cte("created")
+        event = ("id", "state", "reason", "detail", "token", "worker")
+        place = ("queue", "priority", "position")
+        created = statement.returning(*(jobs.c[name] for name in (*event, *place))).cte("created")
         events_of_created = self._moves.told_in(created, None).cte("told")
-        return select(created.c.id).add_cte(events_of_created)
+        seen = (created.c[name] for name in ("id", "state", "queue", "priority", "position"))
+        return select(*seen).add_cte(events_of_created)
 
     def submit(
         self, connection: Connection, batch: Sequence[NewJob], *, whole: bool = False
@@ -146,14 +157,17 @@ class Producers:
         """Take a batch in, up to the first job that is refused; all or nothing if `whole`."""
         created = self._take_in(connection, batch)
         if len(created) == len(batch):
-            return Intake([Submitted(job.id, job.queue, True) for job in batch])
+            submitted = [Submitted(job.id, job.queue, True) for job in batch]
+            return Intake(submitted, None, _places_of(created))
         intake = self._intake(connection, batch, created)
         if intake.refused is not None:
             kept = 0 if whole else len(intake.submitted)
-            self._take_back(connection, {job.id for job in batch[kept:]} & created)
-        return intake
+            undone = {job.id for job in batch[kept:]} & created.keys()
+            self._take_back(connection, undone)
+            created = {job_id: one for job_id, one in created.items() if job_id not in undone}
+        return Intake(intake.submitted, intake.refused, _places_of(created))
 
-    def _intake(self, connection: Connection, batch: Sequence[NewJob], created: set[str]) -> Intake:
+    def _intake(self, connection: Connection, batch: Sequence[NewJob], created: _Created) -> Intake:
         """What became of each job; `created` grows by those whose key came free meanwhile."""
         known, holders = self._met(connection, batch, created)
         fresh = set(created)
@@ -171,7 +185,7 @@ class Producers:
         return Intake(submitted)
 
     def _met(
-        self, connection: Connection, batch: Sequence[NewJob], created: set[str]
+        self, connection: Connection, batch: Sequence[NewJob], created: _Created
     ) -> tuple[dict[str, str], dict[_Key, str]]:
         """The queues of the batch's ids that exist, and the holders of the other jobs' keys."""
         ids = [job.id for job in batch]
@@ -193,28 +207,39 @@ class Producers:
         rows = connection.execute(self._holders, {"keys": list(keys), "queues": list(queues)})
         return {(row.queue, row.unique_key): row.id for row in rows}
 
-    def _take_in(self, connection: Connection, batch: Sequence[NewJob]) -> set[str]:
-        """Insert what meets no conflict, with its events; returns the ids of what is new."""
+    def _take_in(self, connection: Connection, batch: Sequence[NewJob]) -> _Created:
+        """Insert what meets no conflict, with its events; returns what is new."""
         parameters = self._rows.parameters([_row(job) for job in batch])
         result = connection.execute(self._insert, parameters)
         if self._dialect.postgresql:
-            created = {row.id for row in result}
+            created = {row.id: _place_of(row) for row in result}
         else:
             created = self._told_of(connection, result.rowcount, batch)
         # Each job of the batch has a place of its own, and only what is new has an event.
         self._moves.skip(connection, len(batch) - len(created))
         return created
 
-    def _told_of(self, connection: Connection, count: int, batch: Sequence[NewJob]) -> set[str]:
-        """Write the events of the `count` jobs that are new; returns their ids (SQLite)."""
+    def _told_of(self, connection: Connection, count: int, batch: Sequence[NewJob]) -> _Created:
+        """Write the events of the `count` jobs that are new; returns them (SQLite)."""
         ids = [job.id for job in batch]
         if count != len(ids):
             ids = [row.id for row in connection.execute(self._new, {"ids": ids})]
         if ids:
             self._moves.tell(connection, ids, None)
-        return set(ids)
+        places = self._places.of(connection, ids) if self._places else ()
+        return dict.fromkeys(ids) | {place.job_id: place for place in places}
 
     def _take_back(self, connection: Connection, ids: set[str]) -> None:
         """Delete what this transaction inserted, which nobody else has seen."""
         for statement in self._undo if ids else ():
             connection.execute(statement, {"ids": list(ids)})
+
+
+def _place_of(row: Any) -> Place | None:
+    if row.state != JobState.QUEUED:
+        return None
+    return Place(row.id, row.queue, row.priority, row.position)
+
+
+def _places_of(created: _Created) -> tuple[Place, ...]:
+    return tuple(place for place in created.values() if place is not None)

@@ -46,6 +46,7 @@ from ferryman.stores.sql.engine import Engines, kind_of, parse_url
 from ferryman.stores.sql.faults import shown, translated
 from ferryman.stores.sql.hints import Hints, Signal, Topics, Wake
 from ferryman.stores.sql.moves import Moves
+from ferryman.stores.sql.places import Place, Places
 from ferryman.stores.sql.producers import Intake, Producers
 from ferryman.stores.sql.readers import Readers
 from ferryman.stores.sql.records import moment
@@ -70,6 +71,9 @@ class SqlStore:
         ConfigError: the URL names no database that is supported, or its driver is not installed.
     """
 
+    _tells_places = False
+    """Whether `_announce_work` is to be told where new jobs stand."""
+
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._embedded = settings.database_url is None
@@ -77,7 +81,9 @@ class SqlStore:
         self._url = parse_url(self._database_url)
         self._dialect = Dialect(kind_of(self._url), clock)
         moves = Moves(self._dialect)
-        self._producers = Producers(self._dialect, moves)
+        self._places = Places(self._dialect)
+        places = self._places if self._tells_places else None
+        self._producers = Producers(self._dialect, moves, places)
         self._deliveries = Deliveries(self._dialect, moves)
         self._endings = Endings(self._dialect, moves)
         self._returns = Returns(self._dialect, moves)
@@ -99,16 +105,17 @@ class SqlStore:
         """See `JobStore.open`. A new SQLite file, and the embedded one, get their tables here."""
         try:
             self._make_folder()
-            if self.kind == "sqlite" and await self._engines.read.run(self._makes_its_tables):
+            sqlite = self._dialect.kind == "sqlite"
+            if sqlite and await self._engines.read.run(self._makes_its_tables):
                 await self.migrate()
-            await self._engines.read.run(doctor.require_sound)
+            await self._engines.read.run(doctor.require_sound, self._settings.allow)
         except BaseException:
             await self.close()
             raise
         self._loop = asyncio.get_running_loop()
 
     def _make_folder(self) -> None:
-        if self.kind == "postgresql":
+        if self._dialect.kind == "postgresql":
             return
         folder = Path((self._url.database or "").removeprefix("file:")).parent
         if self._embedded:
@@ -163,13 +170,13 @@ class SqlStore:
             several = len(jobs) > 1 and any(job.unique is not None for job in jobs)
             runner = self._engines.write if several else self._engines.alone
             intake = await runner.run_repeatable(self._producers.submit, jobs)
-            self._hints.announce(queues=_queues_of(intake, jobs))
+            self._announce_work(_queues_of(intake, jobs), places=intake.places)
         return _answer(intake)
 
     async def _submit_in_async(self, transaction: Any, jobs: Sequence[NewJob]) -> Intake:
         with translated(self._url):
             intake = await join_async(transaction, self._dialect.kind, self._joining(jobs))
-        when_committed(transaction, _queues_of(intake, jobs), self._announce_from_anywhere)
+        self._announce_when_committed(transaction, intake, jobs)
         return intake
 
     def submit_in(self, transaction: Any, jobs: Sequence[NewJob]) -> list[Submitted]:
@@ -178,11 +185,22 @@ class SqlStore:
             return []
         with translated(self._url):
             intake = join(transaction, self._dialect.kind, self._joining(jobs))
-        when_committed(transaction, _queues_of(intake, jobs), self._announce_from_anywhere)
+        self._announce_when_committed(transaction, intake, jobs)
         return _answer(intake)
 
     def _joining(self, jobs: Sequence[NewJob]) -> Callable[[Connection], Intake]:
         return lambda connection: self._producers.submit(connection, jobs, whole=True)
+
+    def _announce_when_committed(
+        self, transaction: Any, intake: Intake, jobs: Sequence[NewJob]
+    ) -> None:
+        when_committed(transaction, _queues_of(intake, jobs), self._announce_from_anywhere)
+
+    def _announce_work(
+        self, queues: Iterable[str], ids: Iterable[str] = (), places: Sequence[Place] = ()
+    ) -> None:
+        """Jobs became queued: these ids, and those at these places, in these queues."""
+        self._hints.announce(queues)
 
     def _announce_from_anywhere(self, queues: Iterable[str]) -> None:
         if self._loop is not None:
@@ -192,7 +210,7 @@ class SqlStore:
     async def admit(self, ids: Sequence[str]) -> list[Verdict]:
         """See `JobStore.admit`."""
         verdicts, queues = await self._engines.write.run(self._steering.admit, ids)
-        self._hints.announce(queues)
+        self._announce_work(queues, ids)
         return verdicts
 
     async def cancel(self, ids: Sequence[str], *, by: str = "") -> list[Verdict]:
@@ -206,7 +224,7 @@ class SqlStore:
     ) -> list[Verdict]:
         """See `JobStore.retry`."""
         verdicts, queues = await self._engines.write.run(self._steering.retry, ids, args, by)
-        self._hints.announce(queues)
+        self._announce_work(queues, ids)
         return verdicts
 
     async def discard(self, ids: Sequence[str]) -> list[Verdict]:
@@ -232,7 +250,13 @@ class SqlStore:
     async def claim(self, request: ClaimRequest) -> list[Delivery]:
         """See `JobStore.claim`."""
         # Not repeated after a lost reply: the worker has to know that it may hold jobs by it.
-        return _leased(await self._engines.alone.run(self._deliveries.claim, request), request)
+        return await self._claim(request)
+
+    async def _claim(
+        self, request: ClaimRequest, named: Sequence[str] = (), *, fill: bool = True
+    ) -> list[Delivery]:
+        work = self._deliveries.claim
+        return _leased(await self._engines.alone.run(work, request, named, fill=fill), request)
 
     async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
         """See `JobStore.finish`."""
@@ -242,25 +266,47 @@ class SqlStore:
         self._announce_endings(endings)
         return verdicts
 
+    def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """See `JobStore.finish_in`."""
+        with translated(self._url):
+            return join(transaction, self._dialect.kind, self._finishing(endings))
+
+    async def afinish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """See `JobStore.afinish_in`."""
+        with translated(self._url):
+            return await join_async(transaction, self._dialect.kind, self._finishing(endings))
+
+    def _finishing(self, endings: Sequence[Ending]) -> Callable[[Connection], list[Verdict]]:
+        return lambda connection: self._endings.finish(connection, endings)
+
     async def finish_and_claim(
         self, endings: Sequence[Ending], request: ClaimRequest
     ) -> tuple[list[Verdict], list[Delivery]]:
         """See `JobStore.finish_and_claim`."""
-        work = self._finish_and_claim
-        verdicts, deliveries = await self._engines.alone.run(work, endings, request)
+        return await self._exchange(endings, request)
+
+    async def _exchange(
+        self,
+        endings: Sequence[Ending],
+        request: ClaimRequest,
+        named: Sequence[str] = (),
+        *,
+        fill: bool = True,
+    ) -> tuple[list[Verdict], list[Delivery]]:
+        def work(connection: Connection) -> tuple[list[Verdict], list[Delivery] | None]:
+            verdicts = self._endings.finish(connection, endings) if endings else []
+            return verdicts, self._deliveries.claim(connection, request, named, fill=fill)
+
+        verdicts, deliveries = await self._engines.alone.run(work)
         self._announce_endings(endings)
         return verdicts, _leased(deliveries, request)
 
-    def _finish_and_claim(
-        self, connection: Connection, endings: Sequence[Ending], request: ClaimRequest
-    ) -> tuple[list[Verdict], list[Delivery] | None]:
-        verdicts = self._endings.finish(connection, endings) if endings else []
-        return verdicts, self._deliveries.claim(connection, request)
-
     def _announce_endings(self, endings: Sequence[Ending]) -> None:
         # A job that was asked to stop may have ended where its ending says otherwise.
-        queues = {ending.queue for ending in endings if ending.state is JobState.QUEUED}
-        self._hints.announce(queues, {ending.job_id for ending in endings})
+        again = [ending for ending in endings if ending.state is JobState.QUEUED]
+        if again:
+            self._announce_work({one.queue for one in again}, {one.job_id for one in again})
+        self._hints.announce(jobs={ending.job_id for ending in endings})
 
     async def hand_back(
         self,
@@ -276,8 +322,10 @@ class SqlStore:
         return self._announced(returned)
 
     def _announced(self, returned: Returned) -> list[tuple[str, JobState]]:
-        queues = {queue for _, state, queue in returned if state is JobState.QUEUED}
-        self._hints.announce(queues, {job_id for job_id, state, _ in returned if state.terminal})
+        again = {job_id: queue for job_id, state, queue in returned if state is JobState.QUEUED}
+        if again:
+            self._announce_work(set(again.values()), again)
+        self._hints.announce(jobs={job_id for job_id, state, _ in returned if state.terminal})
         return [(job_id, state) for job_id, state, _ in returned]
 
     async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
@@ -300,7 +348,7 @@ class SqlStore:
         if left is None or left > 0:
             return 0, left
         promoted = await self._engines.write.run(self._upkeep.promote, limit)
-        self._hints.announce({queue for _, queue in promoted})
+        self._announce_work({queue for _, queue in promoted}, [job_id for job_id, _ in promoted])
         return len(promoted), await self._engines.read.run_repeatable(self._upkeep.next_due)
 
     async def expire(self, limit: int = 1000) -> int:
@@ -359,7 +407,7 @@ class SqlStore:
     async def resume(self, queue: str) -> None:
         """See `JobStore.resume`."""
         await self._engines.write.run_repeatable(self._steering.pause, queue, paused=False)
-        self._hints.announce([queue])
+        self._announce_work([queue])
 
     async def purge(self, queue: str) -> int:
         """See `JobStore.purge`."""
@@ -386,7 +434,7 @@ class SqlStore:
             await self._hints.wait(Topics(jobs=frozenset([job_id])), left)
 
     def _signal(self, wake: Wake) -> Signal:
-        if self.kind == "sqlite":
+        if self._dialect.kind == "sqlite":
             return SqliteSignal(self._url)
         return PostgresqlSignal(self._url, wake, self._engines.alone.run)
 

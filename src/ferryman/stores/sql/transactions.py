@@ -8,12 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_s
 from sqlalchemy.orm import Session, scoped_session
 
 from ferryman.domain.errors import ConfigError
+from ferryman.stores.sql.borrowed import (
+    is_asynchronous,
+    kind_of_driver,
+    on_borrowed,
+    on_borrowed_async,
+)
 from ferryman.stores.sql.dialect import Kind
 
 T = TypeVar("T")
-Announce = Callable[[Iterable[str]], None]
+Announce = Callable[[Iterable[Any]], None]
 
-_PENDING: Final = "ferryman_queues"
+_PENDING: Final = "ferryman_pending"
 
 
 def join(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
@@ -24,17 +30,25 @@ def join(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
     """
     if isinstance(transaction, Session | scoped_session):
         transaction = transaction.connection()
+    driver = kind_of_driver(transaction)
+    if driver is not None and not is_asynchronous(transaction):
+        _require_same(driver, kind)
+        return on_borrowed(transaction, kind, work)
     if not isinstance(transaction, Connection):
         raise ConfigError(
             f"a {type(transaction).__name__} is no transaction that jobs can be part of: pass a "
-            "SQLAlchemy Session or Connection here, or an AsyncSession or AsyncConnection to the "
+            "SQLAlchemy Session or Connection here (or a connection of psycopg or sqlite3), or an "
+            "AsyncSession or AsyncConnection (or one of psycopg's or aiosqlite's) to the "
             "asynchronous method (`aenqueue`)"
         )
-    name = transaction.dialect.name
+    _require_same(transaction.dialect.name, kind)
+    return work(transaction)
+
+
+def _require_same(name: str, kind: Kind) -> None:
     if name != kind:
         text = f"the transaction is on {name}, and Ferryman's database is {kind}: use one database"
         raise ConfigError(text)
-    return work(transaction)
 
 
 async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], T]) -> T:
@@ -47,14 +61,18 @@ async def join_async(transaction: Any, kind: Kind, work: Callable[[Connection], 
         transaction = transaction()
     if isinstance(transaction, AsyncSession | AsyncConnection):
         return await transaction.run_sync(lambda inner: join(inner, kind, work))
-    if isinstance(transaction, Session | scoped_session | Connection):
+    driver = kind_of_driver(transaction)
+    if driver is not None and is_asynchronous(transaction):
+        _require_same(driver, kind)
+        return await on_borrowed_async(transaction, kind, work)
+    if driver is not None or isinstance(transaction, Session | scoped_session | Connection):
         name = type(transaction).__name__
         raise ConfigError(f"a {name} blocks the event loop: use the synchronous `enqueue`")
     return join(transaction, kind, work)
 
 
-def when_committed(transaction: Any, queues: Iterable[str], announce: Announce) -> None:
-    """Announce `queues` once the session has committed.
+def when_committed(transaction: Any, items: Iterable[Any], announce: Announce) -> None:
+    """Announce `items` once the session has committed, together with those announced alike.
 
     A plain connection says when a commit begins but not that it is done, so its jobs are found by
     the next look of whoever waits for work.
@@ -67,15 +85,13 @@ def when_committed(transaction: Any, queues: Iterable[str], announce: Announce) 
         transaction = transaction.sync_session
     if isinstance(transaction, Session):
         if _PENDING not in transaction.info:
-            event.listen(transaction, "after_commit", _announcing(announce))
-        transaction.info.setdefault(_PENDING, set()).update(queues)
+            event.listen(transaction, "after_commit", _announce_pending)
+        pending = transaction.info.setdefault(_PENDING, {})
+        pending.setdefault(announce, set()).update(items)
 
 
-def _announcing(announce: Announce) -> Callable[[Session], None]:
-    def announce_pending(session: Session) -> None:
-        queues = session.info[_PENDING]
-        if queues:
-            announce(tuple(queues))
-            queues.clear()
-
-    return announce_pending
+def _announce_pending(session: Session) -> None:
+    pending = session.info[_PENDING]
+    for announce, items in list(pending.items()):
+        announce(tuple(items))
+    pending.clear()

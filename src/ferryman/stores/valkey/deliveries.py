@@ -6,11 +6,11 @@ a while, so that it is over in that queue, and not made anew.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ferryman.domain.errors import IllegalTransition, LeaseLost
+from ferryman.domain.errors import ConfigError, IllegalTransition, LeaseLost
 from ferryman.domain.job import Delivery, WorkerInfo
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, legal
@@ -23,6 +23,11 @@ from ferryman.stores.valkey.connection import Call
 from ferryman.stores.valkey.records import milliseconds, pack_id
 
 Q = TypeVar("Q", Ending, ProgressUpdate)
+
+_NO_TRANSACTION: Final = (
+    "a job in Valkey cannot be completed in a transaction of a database: let its function return, "
+    "or keep the jobs in the database (FERRYMAN_DATABASE_URL)"
+)
 
 
 class Deliveries(Grounds):
@@ -124,6 +129,22 @@ class Deliveries(Grounds):
         return await self._by_queue(
             endings, _ending_size, lambda target, part: calls.finish(target, now, part)
         )
+
+    def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """There are no transactions to join here.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(_NO_TRANSACTION)
+
+    async def afinish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
+        """There are no transactions to join here.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(_NO_TRANSACTION)
 
     async def finish_and_claim(
         self, endings: Sequence[Ending], request: ClaimRequest

@@ -1,5 +1,6 @@
 """Whether a server can keep the store's promises: what is asked at the start and in a check-up."""
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -71,15 +72,17 @@ async def _config(link: Link, name: str) -> str:
     return reply[1].decode() if len(reply) > 1 else ""
 
 
-def refuse_unsafe(server: Examined) -> None:
-    """Refuse a server on which jobs would be lost.
+def refuse_unsafe(server: Examined, allow: Collection[str] = ()) -> None:
+    """Refuse a server on which jobs would be lost, but for what is allowed.
 
     Raises:
         StoreUnsafe: the message says how to mend it.
     """
     for finding in (_version(server), _topology(server), _policy(server)):
-        if finding.level == "error":
-            raise StoreUnsafe(f"the server at {server.address}: {finding.what}. {finding.mend}")
+        if finding.level == "error" and finding.allow not in allow:
+            instead = f", or allow it: FERRYMAN_ALLOW={finding.allow}" if finding.allow else ""
+            text = f"the server at {server.address}: {finding.what}. {finding.mend}{instead}"
+            raise StoreUnsafe(text)
 
 
 def findings(server: Examined, url: str) -> list[Finding]:
@@ -92,6 +95,15 @@ def findings(server: Examined, url: str) -> list[Finding]:
         _durability(server),
         _access(url),
     ]
+
+
+def lane_findings(server: Examined, url: str | None) -> list[Finding]:
+    """The check-up of a server that only delivers: what it loses is in the database."""
+    settings = (_policy(server), _durability(server))
+    harmless = any(finding.level != "ok" for finding in settings)
+    what = "the lane may lose ids (it evicts, or keeps no file): the database puts them back"
+    kept = [Finding("warning", what, settings[0].mend)] if harmless else []
+    return [_version(server), _topology(server), *kept, _memory(server), _access(url or "")]
 
 
 def _version(server: Examined) -> Finding:
@@ -137,6 +149,7 @@ def _policy(server: Examined) -> Finding:
             "error",
             f"maxmemory-policy is {server.policy}, which deletes jobs when memory is short",
             "Run: CONFIG SET maxmemory-policy noeviction (and set it in the server's file)",
+            allow="eviction",
         )
     return Finding("ok", "nothing is evicted")
 

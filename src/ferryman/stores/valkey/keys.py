@@ -40,6 +40,10 @@ QUEUE_KEYS: Final = {
     "holders": Lifetime.PERMANENT,  # set: workers that have jobs running
     "ttl": Lifetime.PERMANENT,  # zset: id -> when the ended job is to be deleted
     "wake": Lifetime.EXPIRING,  # list: at most one token for a worker that waits
+    # Where the queue is a lane to the jobs of a database, it has these and "wake" only:
+    "lanes": Lifetime.PERMANENT,  # zset: priority -> itself, where a lane may have entries
+    "taken": Lifetime.PERMANENT,  # zset: entry -> when it is put back, unless it was settled
+    "halted": Lifetime.EXPIRING,  # string: the queue is paused in the database
 }
 """Each queue's own keys, by what follows `<namespace>:{<queue>}:`."""
 
@@ -48,6 +52,7 @@ QUEUE_FAMILIES: Final = {
     "ended": Lifetime.PERMANENT,  # ended:<state>, zset: id -> when it ended
     "run": Lifetime.PERMANENT,  # run:<worker>, zset: id -> its place
     "stop": Lifetime.PERMANENT,  # stop:<worker>, hash: id -> token, of jobs asked to stop
+    "lane": Lifetime.PERMANENT,  # lane:<priority>, zset: id -> position, of queued jobs
     "end": Lifetime.RECORD,  # end:<id>, string: the record of an ended job
 }
 """Kinds of keys with a further part, by what stands before it."""
@@ -59,6 +64,10 @@ SHARED_KEYS: Final = {
     "queues": Lifetime.PERMANENT,  # set: the names of all queues
     "workers": Lifetime.PERMANENT,  # hash: worker -> its description
     "leases": Lifetime.PERMANENT,  # zset: worker -> end of its lease
+    "epoch": Lifetime.PERMANENT,  # string: the run of the server in which the lanes were filled
+    "filling": Lifetime.EXPIRING,  # string: who fills the lanes
+    "probe": Lifetime.EXPIRING,  # string: somebody wrote, to see whether that works
+    "watch": Lifetime.EXPIRING,  # string: who compares the lanes with the database
 }
 SHARED_FAMILIES: Final = {
     "joined": Lifetime.PERMANENT,  # joined:<worker>, set: the queues that know its lease

@@ -29,7 +29,7 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
 
     async def open(self) -> None:
         """See `JobStore.open`."""
-        doctor.refuse_unsafe(await doctor.examine(self._link))
+        doctor.refuse_unsafe(await doctor.examine(self._link), self._settings.allow)
 
     async def close(self) -> None:
         """See `JobStore.close`."""

@@ -1,0 +1,1 @@
+"""The hybrid store: a database keeps the jobs, and a lane in Valkey hands them out."""

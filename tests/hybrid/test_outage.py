@@ -1,0 +1,141 @@
+"""T4: with the lane down, jobs are taken in and run; when it is back, it is used again."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ferryman.stores.base import ClaimRequest
+from ferryman.stores.hybrid.store import HybridStore
+from ferryman.stores.hybrid.tuning import Tuning
+from tests.contract.world import ending, new_job
+from tests.hybrid.conftest import OpenStore
+from tests.hybrid.lane_server import LaneServer
+from tests.hybrid.test_lane_loss import worker
+from tests.proxy import Proxy
+
+USUAL = Tuning(call_limit=0.3, probe_first=0.05, probe_longest=0.1, steady=0.3)
+
+
+@pytest.fixture
+def proxy(lane: LaneServer) -> Iterator[Proxy]:
+    """What stands between the store and its lane."""
+    with Proxy(lane.url) as value:
+        yield value
+
+
+@pytest.fixture
+async def store(open_store: OpenStore, proxy: Proxy) -> HybridStore:
+    """A store that reaches its lane through the proxy."""
+    return await open_store(USUAL, lane=proxy.url)
+
+
+async def run_one(store: HybridStore, request: ClaimRequest, job_id: str) -> float:
+    """Enqueue a job, run it, and say how long the enqueue took."""
+    begun = time.monotonic()
+    await store.submit([new_job(job_id)])
+    took = time.monotonic() - begun
+    async with asyncio.timeout(10):
+        while not (deliveries := await store.claim(request)):
+            await store.wait_for_work(request.queues, 0.05)
+    assert [one.job_id for one in deliveries] == [job_id]
+    assert await store.finish([ending(one) for one in deliveries]) == ["applied"]
+    return took
+
+
+async def until_back(store: HybridStore) -> None:
+    """Return once the lane is used again."""
+    async with asyncio.timeout(20):
+        await store._breaker.until_closed()
+
+
+@pytest.mark.parametrize("how", ["cut", "stall"])
+async def test_jobs_go_on_without_the_lane_and_return_to_it(
+    store: HybridStore, proxy: Proxy, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = await worker(store)
+    request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
+    await run_one(store, request, "before")
+    getattr(proxy, how)()
+    with caplog.at_level(logging.INFO, "ferryman.lane"):
+        for number in range(10):
+            await run_one(store, request, f"during-{number}")
+        assert store.lane_state().level == "warning"
+        assert any("degraded" in finding.what for finding in await store.check())
+        proxy.mend()
+        await until_back(store)
+    await store.sweep()
+    await run_one(store, request, "after")
+    assert store.lane_state().level == "ok"
+    assert store._breaker.switches == 2
+    assert [record.message[:8] for record in caplog.records].count("degraded") == 1
+
+
+async def test_a_silent_lane_costs_one_enqueue_a_moment(store: HybridStore, proxy: Proxy) -> None:
+    await store.submit([new_job("warm")])
+    proxy.stall()
+    waits = []
+    for number in range(20):
+        begun = time.monotonic()
+        await store._relay.flush()  # what an enqueue adds to the database's time
+        store._relay.add(await store._queued_among(["warm"]))
+        await store._relay.flush()
+        waits.append(time.monotonic() - begun)
+        assert number >= 0
+    assert sum(wait > 0.03 for wait in waits) <= 1, waits
+    proxy.mend()
+
+
+async def test_whoever_waits_on_a_dying_lane_gets_work_from_the_database(
+    store: HybridStore, proxy: Proxy, open_store: OpenStore
+) -> None:
+    await worker(store)
+    other = await open_store(USUAL)  # reaches the lane all the time
+    waiting = asyncio.create_task(store.wait_for_work(["default"], 20))
+    await asyncio.sleep(0.1)
+    proxy.cut()
+    async with asyncio.timeout(10):
+        await store._breaker.until_open()
+        await other.submit([new_job("a")])
+        await waiting
+    proxy.mend()
+
+
+async def test_a_flapping_lane_is_left_alone(store: HybridStore, proxy: Proxy) -> None:
+    info = await worker(store)
+    request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
+    with proxy.flapping(up=0.15, down=0.15):
+        deadline, number = time.monotonic() + 3, 0
+        while time.monotonic() < deadline:
+            number += 1
+            await run_one(store, request, f"job-{number}")
+    assert store._breaker.switches <= 3, "about twenty times down and up"
+
+
+async def test_a_store_opens_without_its_lane(open_store: OpenStore, lane: LaneServer) -> None:
+    lane.kill()
+    store = await open_store(USUAL)
+    info = await worker(store)
+    request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
+    await run_one(store, request, "a")
+    lane.start()
+    await until_back(store)
+    await store.sweep()
+    await run_one(store, request, "b")
+    assert store.lane_state().level == "ok"
+
+
+async def test_a_frozen_server_is_noticed_and_left(open_store: OpenStore, lane: LaneServer) -> None:
+    store = await open_store(USUAL)
+    info = await worker(store)
+    request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
+    lane.freeze()
+    try:
+        for number in range(5):
+            await run_one(store, request, f"job-{number}")
+        assert store.lane_state().level == "warning"
+    finally:
+        lane.thaw()
+    await until_back(store)
