@@ -26,7 +26,7 @@ from ferryman.worker.threads import Threads
 
 logger = logging.getLogger("ferryman.worker")
 
-UNWIND: Final = 0.4
+UNWIND: Final = 0.25
 """Seconds that jobs have to unwind when the grace is over."""
 LAST_CALL: Final = 0.2
 """Seconds that the last write to the store may take then, and the tearing down of resources."""

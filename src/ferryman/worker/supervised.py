@@ -24,7 +24,7 @@ from ferryman.worker.messages import (
 from ferryman.worker.options import WorkerOptions
 from ferryman.worker.spawning import MARK, Program, how_it_ended
 
-OVERTIME: Final = 0.6
+OVERTIME: Final = 0.5
 """Seconds over the grace after which a process is killed: its loop may be blocked by a job."""
 EXIT_PATIENCE: Final = 10.0
 """Seconds that a process that said it leaves may take: exit handlers of user code run then."""
