@@ -158,6 +158,6 @@ class Stage:
         # Compiled once and not by each process: an installed program is, too.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, value in msgspec.structs.asdict(self.settings).items():
-            if value is not None:
+            if value not in (None, ()):
                 environment[f"FERRYMAN_{name.upper()}"] = str(value)
         return environment
