@@ -104,7 +104,7 @@ def test_dev_says_what_is_used(bare: Cli, folder: Path) -> None:
         dev.send_signal(signal.SIGINT)
         assert dev.wait(30) == 0
     assert "app:app" in told
-    assert f"sqlite at sqlite:///{folder}/.ferryman/ferryman.db" in told
+    assert f"hybrid at sqlite:///{folder}/.ferryman/ferryman.db" in told
 
 
 @pytest.mark.parametrize(

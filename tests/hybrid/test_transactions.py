@@ -35,6 +35,7 @@ def engine(settings: Settings) -> Iterator[Engine]:
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(url.set(drivername="sqlite") if sqlite else url)
     with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS effects"))
         connection.execute(text("CREATE TABLE effects (job_id TEXT)"))
     yield engine
     engine.dispose()

@@ -1,5 +1,6 @@
 """The check-up: what is promised is true, and what is wrong is said with its remedy."""
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 
@@ -47,8 +48,10 @@ async def test_settings_of_postgresql_that_break_a_promise(
         name = connection.execute(text("SELECT current_database()")).scalar_one()
         for setting in ("synchronous_commit = off", "default_transaction_isolation = serializable"):
             connection.execute(text(f"ALTER DATABASE {name} SET {setting}"))
-    findings = await _checked(settings)
-    assert _about(findings, "synchronous_commit is off").level == "warning"
+    with pytest.raises(StoreUnsafe, match="synchronous_commit"):
+        await _checked(settings)
+    findings = await _checked(msgspec.structs.replace(settings, allow=("async-commit",)))
+    assert _about(findings, "synchronous_commit is off").level == "error"
     assert _about(findings, "default_transaction_isolation").level == "warning"
 
 
