@@ -1,6 +1,7 @@
 """Leases: registered, renewed and given up here, out of reach of the code that jobs run."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -35,6 +36,7 @@ class _Lease:
         self.info = info
         self.holder = holder
         self.until = 0.0
+        self.given_up = asyncio.Event()
         self.renewing: asyncio.Task[None] | None = None
 
 
@@ -85,6 +87,9 @@ class Keeper:
         lease = self._leases.pop(info.id, None)
         if lease is None or lease.renewing is None:
             return
+        # A renewal under way is let finish: cut off, it could leave a transaction behind.
+        lease.given_up.set()
+        await asyncio.wait([lease.renewing], timeout=self._patience)
         lease.renewing.cancel()
         outage = Outage(logger, f"handing back the jobs of worker {info.name}")
         while True:
@@ -108,10 +113,15 @@ class Keeper:
 
     async def _renew_until_lost(self, lease: _Lease) -> None:
         outage = Outage(logger, f"renewing the lease of worker {lease.info.name}")
-        while await self._renew(lease, outage):  # noqa: ASYNC110 - it paces, and polls nothing
-            await asyncio.sleep(self._jittered_interval())
-        logger.error("worker %s lost its lease; its jobs start elsewhere", lease.info.name)
-        lease.holder.lease_lost()
+        while await self._renew(lease, outage):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._jittered_interval()):
+                    await lease.given_up.wait()
+            if lease.given_up.is_set():
+                return
+        if not lease.given_up.is_set():
+            logger.error("worker %s lost its lease; its jobs start elsewhere", lease.info.name)
+            lease.holder.lease_lost()
 
     def _jittered_interval(self) -> float:
         return self._interval * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load
