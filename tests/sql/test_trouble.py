@@ -251,3 +251,19 @@ async def test_tables_that_vanished_are_told_of(ticking: SqlStore, engine: Engin
         connection.execute(text("DROP TABLE ferryman_events"))
     with pytest.raises(StoreUnsafe, match="ferryman migrate"):
         await ticking.submit([new_job("a")])
+
+
+async def test_a_cancelled_call_does_not_keep_the_lock_of_the_file(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/jobs.db", store_timeout=3.0)
+    store, other = SqlStore(settings), SqlStore(settings)
+    await store.open()
+    await other.open()
+    for turns in range(60):
+        call = asyncio.create_task(store.pause("here"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await other.pause("there")
+    await store.close()
+    await other.close()

@@ -171,6 +171,18 @@ class Runner:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
 
     async def _once(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        if self._bound is not None:
+            return await self._transact(work, args, kwargs)
+        # A transaction of SQLite that is cancelled between two calls of its thread would keep the
+        # file's lock: it comes to its end first, and then the caller is cancelled.
+        task = asyncio.ensure_future(self._transact(work, args, kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         async with asyncio.timeout(self._bound), self._engine.begin() as connection:
             return await connection.run_sync(work, *args, **kwargs)
 
