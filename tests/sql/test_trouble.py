@@ -258,10 +258,9 @@ async def test_a_cancelled_call_does_not_keep_the_lock_of_the_file(tmp_path: Pat
     store, other = SqlStore(settings), SqlStore(settings)
     await store.open()
     await other.open()
-    for turns in range(60):
+    for moment in range(150):
         call = asyncio.create_task(store.pause("here"))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await asyncio.wait([call], timeout=moment % 50 / 10_000)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         await other.pause("there")
