@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from ferryman.domain.errors import StoreFull, StoreUnavailable, StoreUnsafe
+from ferryman.domain.job import WorkerInfo
 from ferryman.domain.states import JobState
 from ferryman.settings import Settings
 from ferryman.stores.base import JobFilter
@@ -258,8 +259,10 @@ async def test_a_cancelled_call_does_not_keep_the_lock_of_the_file(tmp_path: Pat
     store, other = SqlStore(settings), SqlStore(settings)
     await store.open()
     await other.open()
+    worker = WorkerInfo(id="w", name="w", host="here", pid=1, queues=("q",), concurrency=1)
+    await store.register(worker, 60.0)
     for moment in range(150):
-        call = asyncio.create_task(store.pause("here"))
+        call = asyncio.create_task(store.renew(worker, 60.0))
         await asyncio.wait([call], timeout=moment % 50 / 10_000)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
