@@ -21,12 +21,14 @@ from ferryman.stores.base import ClaimRequest, JobFilter, Verdict
 from ferryman.stores.sql.migrations import upgrade
 
 QUEUE = "bench"
+SYNCED = {"fsync": "on", "full_page_writes": "on", "autovacuum": "on"}
+"""What the tests' PostgreSQL does without, and a figure must not."""
 
 
 @contextlib.contextmanager
 def ground(*, lane: bool = True) -> Iterator[tuple[Settings, LaneServer]]:
     """A PostgreSQL server and a Valkey server of one's own, and settings for both."""
-    with servers.postgresql() as server, LaneServer() as valkey:
+    with servers.postgresql(**SYNCED) as server, LaneServer() as valkey:
         url = server.format(database="postgres")
         upgrade(url)
         yield Settings(database_url=url, valkey_url=valkey.url if lane else None), valkey

@@ -17,6 +17,7 @@ import msgspec
 import psutil
 from tests import servers
 
+from benchmarks.bench import SYNCED
 from ferryman import Ferryman
 from ferryman.settings import Settings
 from ferryman.worker.options import WorkerOptions
@@ -50,7 +51,7 @@ def _server(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
         case "sqlite":
             yield _migrated(f"sqlite:///{folder / 'jobs.db'}")
         case "postgresql":
-            with servers.postgresql() as url:
+            with servers.postgresql(**SYNCED) as url:
                 yield _migrated(url.format(database="postgres"))
         case _:
             with servers.valkey() as url:

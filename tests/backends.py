@@ -23,6 +23,8 @@ from ferryman.settings import Settings
 Backend = Callable[[pytest.FixtureRequest], AbstractContextManager[Settings]]
 
 TEMPLATE: Final = "migrated"
+UNSYNCED: Final = ("no-fsync",)
+"""What the tests' PostgreSQL has to be allowed: it does without for the sake of speed."""
 LEAVING: Final = 10.0
 """Seconds after which a connection that is still there was forgotten."""
 
@@ -54,7 +56,7 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[Settings]:
     with psycopg.connect(server.format(database="postgres"), autocommit=True) as connection:
         name = _unused.pop() if _unused else _created(connection)
         try:
-            yield Settings(database_url=server.format(database=name))
+            yield Settings(database_url=server.format(database=name), allow=UNSYNCED)
         finally:
             _wait_for_the_last_to_leave(connection, name)
     with psycopg.connect(server.format(database=name), autocommit=True) as connection:

@@ -131,7 +131,10 @@ def redis() -> Iterator[str]:
 def _key_value_server(
     binary: str, directory: Path, options: list[str], address: str | tuple[str, int]
 ) -> Iterator[None]:
-    quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(directory)]
+    # A file of its own, never synced: Ferryman refuses a server that keeps none.
+    files = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
+    files += ["--auto-aof-rewrite-percentage", "0"]
+    quiet = [*files, "--daemonize", "no", "--dir", str(directory)]
     server = Server(directory, [binary, *options, *quiet], "", "SIGKILL")
     try:
         server.wait_until(lambda: _answers(address))
@@ -141,12 +144,16 @@ def _key_value_server(
 
 
 @contextlib.contextmanager
-def postgresql() -> Iterator[str]:
-    """A PostgreSQL server on a Unix socket; gives its URL, with `{database}` left to fill in."""
+def postgresql(**options: str) -> Iterator[str]:
+    """A PostgreSQL server on a Unix socket; gives its URL, with `{database}` left to fill in.
+
+    Args:
+        options: settings of the server, over those of `POSTGRES_OPTIONS`.
+    """
     origin, user = _postgres_origin(), _unprivileged_user()
     directory = _directory()
     try:
-        command = _prepared_postgres(origin, directory, user)
+        command = _prepared_postgres(origin, directory, user, POSTGRES_OPTIONS | options)
     except BaseException:
         shutil.rmtree(directory)
         raise
@@ -160,7 +167,9 @@ def postgresql() -> Iterator[str]:
         server.stop()
 
 
-def _prepared_postgres(origin: Path, directory: Path, user: str) -> list[str]:
+def _prepared_postgres(
+    origin: Path, directory: Path, user: str, settings: dict[str, str]
+) -> list[str]:
     """A new cluster of databases below `directory`, and the command that serves it."""
     if user:
         directory.chmod(0o755)
@@ -168,7 +177,7 @@ def _prepared_postgres(origin: Path, directory: Path, user: str) -> list[str]:
         if not _reachable(origin / "bin" / "postgres"):
             origin = _copied(origin, directory / "programs")
     _init_database(origin / "bin" / "initdb", directory / "data", user)
-    options = [part for pair in POSTGRES_OPTIONS.items() for part in ("-c", "=".join(pair))]
+    options = [part for pair in settings.items() for part in ("-c", "=".join(pair))]
     program = str(origin / "bin" / "postgres")
     return [program, "-D", str(directory / "data"), "-k", str(directory), *options]
 

@@ -19,7 +19,7 @@ from ferryman.domain.ids import check_name
 
 PREFIX: Final = "FERRYMAN_"
 
-ALLOWABLE: Final = frozenset({"eviction", "async-commit"})
+ALLOWABLE: Final = frozenset({"eviction", "no-aof", "no-fsync", "async-commit"})
 """What `allow` may name."""
 
 EMBEDDED_DIR: Final = Path(".ferryman")
@@ -48,8 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_history: terminal jobs of one queue kept at most; `None` is: no limit by count.
         linger: seconds that the ending of a job waits for others to share a statement with.
         allow: settings of a server to put up with although they break a promise: `eviction`
-            (Valkey deletes jobs when memory is short), `async-commit` (PostgreSQL acknowledges
-            what a crash may lose). Names between commas in the environment.
+            (Valkey deletes jobs when memory is short), `no-aof` (Valkey forgets jobs when it is
+            restarted), `no-fsync` and `async-commit` (PostgreSQL acknowledges what a crash may
+            lose). Names between commas in the environment.
     """
 
     database_url: str | None = None

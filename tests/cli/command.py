@@ -90,6 +90,7 @@ def _environment(settings: Settings | None) -> dict[str, str]:
     environment = kept | {"COLUMNS": "80", "LINES": "40", "NO_COLOR": "1", "TERM": "dumb"}
     if settings is not None:
         environment["FERRYMAN_NAMESPACE"] = settings.namespace
+        environment["FERRYMAN_ALLOW"] = ",".join(settings.allow)
         for name in ("database_url", "valkey_url"):
             if url := getattr(settings, name):
                 environment[f"FERRYMAN_{name.upper()}"] = url

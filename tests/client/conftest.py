@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from ferryman import Ferryman
@@ -19,6 +20,6 @@ def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Ferryman]:
     """An application whose synchronous side is closed after the test."""
-    app = Ferryman(settings.database_url, settings.valkey_url, namespace=settings.namespace)
+    app = Ferryman(**msgspec.structs.asdict(settings))
     yield app
     app.close()

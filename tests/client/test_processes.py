@@ -51,6 +51,7 @@ def _run(script: str, settings: Settings, folder: Path) -> subprocess.CompletedP
         "FERRYMAN_DATABASE_URL": settings.database_url or "",
         "FERRYMAN_VALKEY_URL": settings.valkey_url or "",
         "FERRYMAN_NAMESPACE": settings.namespace,
+        "FERRYMAN_ALLOW": ",".join(settings.allow),
         "PYTHONWARNINGS": "error",
     }
     return subprocess.run(

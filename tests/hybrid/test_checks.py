@@ -18,11 +18,11 @@ from tests.hybrid.lane_server import LaneServer
 async def test_an_evicting_server_is_refused_unless_allowed(lane: LaneServer) -> None:
     with lane.client() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-    store = ValkeyStore(Settings(valkey_url=lane.url))
+    store = ValkeyStore(Settings(valkey_url=lane.url, allow=("no-aof",)))
     with pytest.raises(StoreUnsafe, match="FERRYMAN_ALLOW=eviction"):
         await store.open()
     await store.close()
-    store = ValkeyStore(Settings(valkey_url=lane.url, allow=("eviction",)))
+    store = ValkeyStore(Settings(valkey_url=lane.url, allow=("eviction", "no-aof")))
     await store.open()
     await store.close()
 
@@ -61,7 +61,7 @@ async def test_asynchronous_commits_are_refused_unless_allowed(asynchronous: Set
     with pytest.raises(StoreUnsafe, match="FERRYMAN_ALLOW=async-commit"):
         await store.open()
     await store.close()
-    store = make_store(msgspec.structs.replace(asynchronous, allow=("async-commit",)))
+    store = make_store(msgspec.structs.replace(asynchronous, allow=("async-commit", "no-fsync")))
     await store.open()
     await store.close()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ferryman.domain.job import WorkerInfo, WorkerStatus
 from ferryman.stores.base import ClaimRequest
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.tuning import Tuning
@@ -45,6 +46,12 @@ async def run_one(store: HybridStore, request: ClaimRequest, job_id: str) -> flo
     return took
 
 
+async def seen_by_operators(store: HybridStore, info: WorkerInfo) -> list[WorkerStatus]:
+    """The workers, after the lease of this one was renewed."""
+    assert (await store.renew(info, 60)).live
+    return await store.workers()
+
+
 async def until_back(store: HybridStore) -> None:
     """Return once the lane is used again."""
     async with asyncio.timeout(20):
@@ -63,12 +70,14 @@ async def test_jobs_go_on_without_the_lane_and_return_to_it(
         for number in range(10):
             await run_one(store, request, f"during-{number}")
         assert store.lane_state().level == "warning"
+        assert [one.degraded for one in await seen_by_operators(store, info)] == [True]
         assert any("degraded" in finding.what for finding in await store.check())
         proxy.mend()
         await until_back(store)
     await store.sweep()
     await run_one(store, request, "after")
     assert store.lane_state().level == "ok"
+    assert [one.degraded for one in await seen_by_operators(store, info)] == [False]
     assert store._breaker.switches == 2
     assert [record.message[:8] for record in caplog.records].count("degraded") == 1
 

@@ -20,7 +20,7 @@ from ferryman.stores.sql.store import SqlStore
 
 async def claim_all(url: str, limit: int) -> list[tuple[str, int]]:
     """Every delivery that this process got, each of which it ended."""
-    store = SqlStore(Settings(database_url=url))
+    store = SqlStore(Settings(database_url=url, allow=("no-fsync",)))
     await store.open()
     worker = WorkerInfo(
         id=new_id(), name="w", host="h", pid=os.getpid(), queues=("default",), concurrency=limit

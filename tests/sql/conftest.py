@@ -11,7 +11,7 @@ from sqlalchemy import URL, Engine, create_engine
 from ferryman.settings import Settings
 from ferryman.stores.sql.engine import kind_of, parse_url
 from ferryman.stores.sql.store import SqlStore
-from tests.backends import BACKENDS, TEMPLATE
+from tests.backends import BACKENDS, TEMPLATE, UNSYNCED
 from tests.clock import FakeClock
 
 OpenStore = Callable[[], Awaitable[SqlStore]]
@@ -36,7 +36,7 @@ def _scratch(request: pytest.FixtureRequest) -> Iterator[Settings]:
     with psycopg.connect(server.format(database="postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE scratch TEMPLATE {TEMPLATE}")
         try:
-            yield Settings(database_url=server.format(database="scratch"))
+            yield Settings(database_url=server.format(database="scratch"), allow=UNSYNCED)
         finally:
             connection.execute("DROP DATABASE scratch")
 

@@ -50,7 +50,10 @@ async def test_settings_of_postgresql_that_break_a_promise(
             connection.execute(text(f"ALTER DATABASE {name} SET {setting}"))
     with pytest.raises(StoreUnsafe, match="synchronous_commit"):
         await _checked(settings)
-    findings = await _checked(msgspec.structs.replace(settings, allow=("async-commit",)))
+    with pytest.raises(StoreUnsafe, match=r"fsync is off.*FERRYMAN_ALLOW=no-fsync"):
+        await _checked(msgspec.structs.replace(settings, allow=("async-commit",)))
+    allow = ("async-commit", "no-fsync")
+    findings = await _checked(msgspec.structs.replace(settings, allow=allow))
     assert _about(findings, "synchronous_commit is off").level == "error"
     assert _about(findings, "default_transaction_isolation").level == "warning"
 

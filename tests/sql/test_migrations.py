@@ -21,6 +21,7 @@ from ferryman.stores.sql.engine import parse_url
 from ferryman.stores.sql.migrations import configuration, upgrade
 from ferryman.stores.sql.store import SqlStore
 from ferryman.stores.sql.tables import REVISION, VERSION_TABLE, metadata
+from tests.backends import UNSYNCED
 from tests.contract.world import new_job
 from tests.sql.conftest import synchronous
 
@@ -122,7 +123,7 @@ def test_processes_that_migrate_at_once_wait_for_another(empty: Engine, empty_ur
 async def test_a_database_without_tables_is_refused(empty: Engine, empty_url: str) -> None:
     with empty.begin() as connection:
         connection.execute(text("CREATE TABLE mine (id INTEGER)"))
-    store = SqlStore(Settings(database_url=empty_url))
+    store = SqlStore(Settings(database_url=empty_url, allow=UNSYNCED))
     with pytest.raises(StoreUnsafe, match="ferryman migrate"):
         await store.open()
     assert await store.schema_version() is None

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
@@ -87,7 +88,7 @@ async def test_who_will_write_takes_the_lock_first(ticking: SqlStore, clock: Fak
 async def test_a_writer_that_takes_too_long_is_told_of(
     settings: Settings, clock: FakeClock
 ) -> None:
-    impatient = Settings(database_url=settings.database_url, store_timeout=0.2)
+    impatient = msgspec.structs.replace(settings, store_timeout=0.2)
     async with _opened(impatient) as store:
         with _locked(settings):
             with pytest.raises(StoreUnavailable, match="busy with other writers"):
@@ -201,7 +202,7 @@ async def test_heartbeats_do_not_wait_for_other_work(
 
 @postgresql_only
 async def test_a_call_is_bounded_in_time(settings: Settings, engine: Engine) -> None:
-    impatient = Settings(database_url=settings.database_url, store_timeout=0.3)
+    impatient = msgspec.structs.replace(settings, store_timeout=0.3)
     async with _opened(impatient) as store:
         await store.submit([new_job("a")])
         with engine.connect() as connection:

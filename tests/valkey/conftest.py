@@ -11,6 +11,7 @@ from ferryman.stores.valkey.store import ValkeyStore
 from tests import servers
 from tests.backends import BACKENDS
 from tests.clock import FakeClock
+from tests.conftest import running
 from tests.contract.world import World
 from tests.valkey.line import Line
 
@@ -35,7 +36,7 @@ def server(settings: Settings) -> Iterator[Redis]:
 def own_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a server that this test may configure as it likes."""
     start = servers.valkey if request.param == "valkey" else servers.redis
-    with start() as url:
+    with running(start) as url:
         yield url
 
 

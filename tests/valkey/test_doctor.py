@@ -66,6 +66,7 @@ def test_old_versions_are_refused(name: str, version: str, accepted: bool) -> No
         ("mode", "cluster", "cluster"),
         ("role", "slave", "replica"),
         ("policy", "allkeys-lru", "noeviction"),
+        ("aof", "0", "FERRYMAN_ALLOW=no-aof"),
     ],
 )
 def test_what_would_lose_jobs_is_refused(field: str, value: Any, says: str) -> None:
@@ -78,7 +79,6 @@ def test_what_would_lose_jobs_is_refused(field: str, value: Any, says: str) -> N
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("aof", "0"),
         ("fsync", "no"),
         ("fsync", ""),
         ("maxmemory", 0),
@@ -113,7 +113,7 @@ def test_an_open_door_is_a_warning(url: str, says: str) -> None:
 async def test_a_check_up_of_a_real_server(open_store: OpenStore, settings: Settings) -> None:
     found = [finding.what for finding in await (await open_store(settings)).check()]
     assert found[0].startswith(("Valkey 9.", "Redis 7."))
-    assert any("append-only file" in what for what in found)  # the tests' servers keep nothing
+    assert any("append-only file" in what for what in found)
 
 
 # -- users with few rights ---------------------------------------------------------------------

@@ -129,7 +129,8 @@ class Rig:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for name, value in msgspec.structs.asdict(self.settings).items():
             if value is not None and value != ():
-                environment[f"FERRYMAN_{name.upper()}"] = str(value)
+                given = ",".join(value) if name == "allow" else str(value)
+                environment[f"FERRYMAN_{name.upper()}"] = given
         return environment
 
     @contextlib.contextmanager

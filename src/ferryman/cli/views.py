@@ -143,9 +143,15 @@ def workers_table(workers: Iterable[WorkerStatus]) -> Table:
             text(",".join(info.queues)),
             f"{worker.running} of {info.concurrency}",
             span((now - worker.started_at).total_seconds()),
-            Text("live", "green") if worker.live else Text("over", "red"),
+            _lease(worker),
         )
     return table
+
+
+def _lease(worker: WorkerStatus) -> Text:
+    if not worker.live:
+        return Text("over", "red")
+    return Text("live, degraded: no lane", "yellow") if worker.degraded else Text("live", "green")
 
 
 def _table(*headers: str) -> Table:

@@ -24,7 +24,10 @@ AppArgument = Annotated[
 Queues = Annotated[str, typer.Option(metavar="A,B,…", help="Serve only these, in this order.")]
 Concurrency = Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at a time of a process.")]
 Processes = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")]
-Allow = Annotated[str, typer.Option(metavar="A,B,…", help="Put up with: eviction, async-commit.")]
+Allow = Annotated[
+    str,
+    typer.Option(metavar="A,B,…", help="Put up with: eviction, no-aof, no-fsync, async-commit."),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option(metavar="LEVEL", help="debug, info, warning or error."),

@@ -172,13 +172,20 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker process as the store sees it; `live` is: its lease has not ended."""
+    """A worker process as the store sees it.
+
+    Attributes:
+        live: its lease has not ended.
+        running: jobs that run under it.
+        degraded: whoever renews its lease could not use the lane then.
+    """
 
     info: WorkerInfo
     started_at: datetime
     lease_until: datetime
     live: bool
     running: int
+    degraded: bool = False
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,6 +95,10 @@ class HybridStore(SqlStore):
         what = f"degraded: the lane is down, so jobs go on from the database (switches: {switches})"
         return Finding("warning", what, f"start it again: {self._breaker.reason}")
 
+    @property
+    def _degraded(self) -> bool:
+        return not self._breaker.closed
+
     async def _check_lane(self) -> list[Finding]:
         with contextlib.suppress(StoreFull):
             return await self._breaker.run(self._lane.open) or []

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Connection,
     Integer,
@@ -68,6 +69,7 @@ class Deliveries:
             "info": encode(worker),
             "started_at": self._dialect.now,
             "lease_until": until,
+            "degraded": False,
         }
         insert = postgresql.insert if self._dialect.postgresql else sqlite.insert
         connection.execute(
@@ -86,7 +88,10 @@ class Deliveries:
         return (
             update(workers)
             .where(self._me, workers.c.lease_until > self._dialect.now)
-            .values(lease_until=later(workers.c.lease_until, until))
+            .values(
+                lease_until=later(workers.c.lease_until, until),
+                degraded=bindparam("degraded", type_=Boolean),
+            )
             .returning(workers.c.id)
         )
 
@@ -96,10 +101,13 @@ class Deliveries:
         asked = one_of(JobState.RUNNING) & jobs.c.cancel_by.is_not(None)
         return select(jobs.c.id, jobs.c.token).where(mine, asked).order_by(jobs.c.id)
 
-    def renew(self, connection: Connection, worker: WorkerInfo, lease: float) -> Renewal:
+    def renew(
+        self, connection: Connection, worker: WorkerInfo, lease: float, degraded: bool
+    ) -> Renewal:
         """Extend a lease that holds, and never bring back another."""
         mine = {"by_worker": worker.id}
-        extended = connection.execute(self._extend, mine | {"lease": milliseconds(lease)})
+        extension = {"lease": milliseconds(lease), "degraded": degraded}
+        extended = connection.execute(self._extend, mine | extension)
         if extended.first() is None:
             return Renewal(live=False)
         asked = connection.execute(self._asked_to_stop, mine)

@@ -36,21 +36,30 @@ def require_sound(connection: Connection, allow: Collection[str]) -> None:
     Raises:
         StoreUnsafe: too old, or its tables are not up to date.
     """
-    for finding in (_version(connection), _schema(connection), _commits(connection)):
+    for finding in (_version(connection), _schema(connection), *_commits(connection)):
         if finding.level == "error" and finding.allow not in allow:
             instead = f", or allow it: FERRYMAN_ALLOW={finding.allow}" if finding.allow else ""
             raise StoreUnsafe(f"{finding.what}: {finding.mend}{instead}")
 
 
-def _commits(connection: Connection) -> Finding:
-    """Whether a commit that was acknowledged outlives a crash of the server."""
-    if connection.dialect.name == "postgresql":
-        setting = select(func.current_setting("synchronous_commit").label("value"))
-        if connection.execute(setting).one().value == "off":
-            what = "synchronous_commit is off: a crash may lose the jobs of the last moments"
-            mend = "set it to on for Ferryman's role: ALTER ROLE … SET …"
-            return Finding("error", what, mend, allow="async-commit")
-    return Finding("ok", "commits are synchronous")
+def _commits(connection: Connection) -> Iterator[Finding]:
+    """What would keep a commit that was acknowledged from outliving a crash of the server."""
+    if connection.dialect.name != "postgresql":
+        return
+    for name in ("fsync", "full_page_writes"):
+        if _setting(connection, name) != "on":
+            what = f"{name} is off: when the power fails, acknowledged jobs may be lost"
+            mend = f"set {name} = on in postgresql.conf and reload"
+            yield Finding("error", what, mend, allow="no-fsync")
+    if _setting(connection, "synchronous_commit") == "off":
+        what = "synchronous_commit is off: a crash may lose the jobs of the last moments"
+        mend = "set it to on for Ferryman's role: ALTER ROLE … SET …"
+        yield Finding("error", what, mend, allow="async-commit")
+
+
+def _setting(connection: Connection, name: str) -> str:
+    """A setting of PostgreSQL, as this session has it."""
+    return str(connection.execute(select(func.current_setting(name).label("value"))).one().value)
 
 
 def findings(connection: Connection) -> list[Finding]:
@@ -85,25 +94,16 @@ def _schema(connection: Connection) -> Finding:
 
 
 def _postgresql_durability(connection: Connection) -> Iterator[Finding]:
-    def setting(name: str) -> str:
-        return str(
-            connection.execute(select(func.current_setting(name).label("value"))).one().value
-        )
-
-    for name in ("fsync", "full_page_writes"):
-        if setting(name) != "on":
-            what = f"{name} is off: when the power fails, acknowledged jobs may be lost"
-            yield Finding("error", what, f"set {name} = on in postgresql.conf and reload")
-    commit = setting("synchronous_commit")
-    if commit == "off":
-        yield _commits(connection)
-    elif setting("fsync") == "on":
+    broken = list(_commits(connection))
+    yield from broken
+    if not broken:
+        commit = _setting(connection, "synchronous_commit")
         what = f"nothing that was acknowledged is lost (fsync on, synchronous_commit {commit})"
         yield Finding("ok", what)
-    if setting("default_transaction_isolation") != "read committed":
+    if _setting(connection, "default_transaction_isolation") != "read committed":
         what = "default_transaction_isolation is not `read committed`: claims may collide"
         yield Finding("warning", what, "leave it at read committed for Ferryman's role")
-    if setting("transaction_read_only") == "on":
+    if _setting(connection, "transaction_read_only") == "on":
         mend = "connect to the primary (target_session_attrs=read-write)"
         yield Finding("error", "the server takes no writes", mend)
 

@@ -154,6 +154,7 @@ class Readers:
                 lease_until=moment(row.lease_until),
                 live=row.live,
                 running=row.running,
+                degraded=row.degraded,
             )
             for row in rows
         ]

@@ -241,7 +241,13 @@ class SqlStore:
 
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
         """See `JobStore.renew`."""
-        return await self._engines.beat.run_repeatable(self._deliveries.renew, worker, lease)
+        renew = self._deliveries.renew
+        return await self._engines.beat.run_repeatable(renew, worker, lease, self._degraded)
+
+    @property
+    def _degraded(self) -> bool:
+        """Whether something that makes this store faster is down."""
+        return False
 
     async def unregister(self, worker: WorkerInfo) -> None:
         """See `JobStore.unregister`."""

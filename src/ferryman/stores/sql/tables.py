@@ -97,6 +97,8 @@ workers: Final = Table(
     Column("info", LargeBinary, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
+    # Whether the lane was down for whoever renewed the lease last.
+    Column("degraded", Boolean, nullable=False),
 )
 
 queues: Final = Table(

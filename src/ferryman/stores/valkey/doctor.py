@@ -78,7 +78,7 @@ def refuse_unsafe(server: Examined, allow: Collection[str] = ()) -> None:
     Raises:
         StoreUnsafe: the message says how to mend it.
     """
-    for finding in (_version(server), _topology(server), _policy(server)):
+    for finding in (_version(server), _topology(server), _policy(server), _durability(server)):
         if finding.level == "error" and finding.allow not in allow:
             instead = f", or allow it: FERRYMAN_ALLOW={finding.allow}" if finding.allow else ""
             text = f"the server at {server.address}: {finding.what}. {finding.mend}{instead}"
@@ -167,9 +167,10 @@ def _memory(server: Examined) -> Finding:
 def _durability(server: Examined) -> Finding:
     if server.aof == "0":
         return Finding(
-            "warning",
+            "error",
             "no append-only file: a restart loses every job since the latest snapshot",
             "Run: CONFIG SET appendonly yes (and set it in the server's file)",
+            allow="no-aof",
         )
     if server.fsync == "no":
         return Finding(

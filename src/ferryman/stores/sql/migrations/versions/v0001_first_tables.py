@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("info", sa.LargeBinary(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
+        sa.Column("degraded", sa.Boolean(), nullable=False),
     )
     op.create_table(
         "ferryman_queues",
