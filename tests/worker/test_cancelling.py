@@ -19,7 +19,15 @@ def cancelled(job: JobHandle[int]) -> bool:
 
 def zombies(worker: RunningWorker) -> list[psutil.Process]:
     """What below the worker has ended and was not reaped."""
-    return [one for one in worker.tree() if one.status() == psutil.STATUS_ZOMBIE]
+    return [one for one in worker.tree() if is_zombie(one)]
+
+
+def is_zombie(process: psutil.Process) -> bool:
+    """Whether it has ended and was not reaped; one that is gone altogether was."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.parametrize("task", ["nap", "nap_sync", "nap_isolated"])
