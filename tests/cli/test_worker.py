@@ -46,6 +46,12 @@ def test_an_application_that_cannot_be_imported(cli: Cli, folder: Path) -> None:
     assert f'File "{folder / "app.py"}", line 1' in answer.err
 
 
+def test_an_application_that_names_another_store_in_its_code(cli: Cli, folder: Path) -> None:
+    (folder / "app.py").write_text("import ferryman\napp = ferryman.Ferryman('sqlite:///a.db')\n")
+    error = cli("worker", "app:app", "--database-url", "sqlite:///b.db", code=1).err
+    assert "app:app names its store in code (database_url=sqlite:///a.db)" in error
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop(cli: Cli, sign: signal.Signals) -> None:
     cli("init")

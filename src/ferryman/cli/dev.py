@@ -71,6 +71,8 @@ def dev(
         reload=reload and find_spec("watchfiles") is not None,
         log_format="json" if call.output.json else "text",
         log_level=log_level,
+        database_url=call.common.database_url,
+        valkey_url=call.common.valkey_url,
     )
     path = chosen_app(call, app)
     server = _valkey_server() if valkey else _lane(call)

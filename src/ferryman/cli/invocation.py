@@ -11,10 +11,9 @@ import typer
 
 from ferryman.cli.output import Output
 from ferryman.client.client import Client
-from ferryman.client.loading import load_client
-from ferryman.domain.errors import ConfigError
+from ferryman.client.loading import load_client, require_store
 from ferryman.embedded import running_url
-from ferryman.settings import EMBEDDED_DIR, PREFIX, Settings, load_settings, scrub
+from ferryman.settings import EMBEDDED_DIR, PREFIX, Settings, load_settings
 
 P = ParamSpec("P")
 
@@ -102,13 +101,7 @@ class Invocation:
     def _load(self, path: str) -> Client:
         """The application at `path`, which must not name another store than the options do."""
         client = load_client(path)
-        for name in ("database_url", "valkey_url"):
-            given, used = getattr(self.common, name), getattr(client.settings, name)
-            if given is not None and given != used:
-                raise ConfigError(
-                    f"{path} names its store in code ({name}={scrub(used or 'None')}), and "
-                    f"--{name.replace('_', '-')} cannot change that: leave one of them out"
-                )
+        require_store(client, path, self.common.database_url, self.common.valkey_url)
         return client
 
     def close(self) -> None:

@@ -87,6 +87,8 @@ def worker(
         name=name,
         log_format="json" if call.output.json else log_format,
         log_level=log_level,
+        database_url=call.common.database_url,
+        valkey_url=call.common.valkey_url,
     )
     serve(chosen_app(call, app), options)
 

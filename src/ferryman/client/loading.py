@@ -11,6 +11,7 @@ from typing import Any
 
 from ferryman.client.client import Client
 from ferryman.domain.errors import ConfigError
+from ferryman.settings import scrub
 
 
 class BrokenApplication(ConfigError):
@@ -41,6 +42,23 @@ def load_client(path: str) -> Client:
         raise ConfigError(f"{path!r} names no module: write module:attribute, for example app:app")
     module = _load_file(where) if where.endswith(".py") else _load_module(where)
     return _named(module, attribute) if attribute else _only(module)
+
+
+def require_store(
+    client: Client, path: str, database_url: str | None, valkey_url: str | None
+) -> None:
+    """Refuse an application that names another store in its code than was asked for.
+
+    Raises:
+        ConfigError: it does; the message names both.
+    """
+    for name, given in (("database_url", database_url), ("valkey_url", valkey_url)):
+        used = getattr(client.settings, name)
+        if given is not None and given != used:
+            raise ConfigError(
+                f"{path} names its store in code ({name}={scrub(used or 'None')}), and "
+                f"--{name.replace('_', '-')} cannot change that: leave one of them out"
+            )
 
 
 def _load_file(where: str) -> ModuleType:

@@ -29,6 +29,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         name: shown to people; process k is called `name.k`. `None` is: host and process id.
         log_format: lines for people, or JSON, one object a line.
         log_level: the least level that is logged.
+        database_url, valkey_url: the store that the command line named; an application that
+            names another in its code is refused.
     """
 
     queues: tuple[str, ...] = ()
@@ -44,6 +46,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: str = "info"
+    database_url: str | None = None
+    valkey_url: str | None = None
 
     def __post_init__(self) -> None:
         for queue in self.queues:

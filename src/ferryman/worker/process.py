@@ -13,7 +13,7 @@ import sys
 import traceback
 
 from ferryman.client.client import Client
-from ferryman.client.loading import BrokenApplication, load_client
+from ferryman.client.loading import BrokenApplication, load_client, require_store
 from ferryman.client.portal import new_event_loop
 from ferryman.domain.errors import ConfigError, LeaseLost, StoreUnavailable
 from ferryman.domain.job import WorkerInfo
@@ -140,6 +140,8 @@ def main() -> int:
     end = socket.socket(fileno=launch.descriptor)
     try:
         client = load_client(launch.app)
+        options = launch.options
+        require_store(client, launch.app, options.database_url, options.valkey_url)
     except ConfigError as error:
         if isinstance(error, BrokenApplication):
             sys.stderr.write(error.users_traceback)
