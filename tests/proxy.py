@@ -9,7 +9,11 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Relays connections to a server, unless it is cut (refuses) or stalled (says nothing)."""
+    """Relays connections to a server, unless it is cut (refuses) or stalled (says nothing).
+
+    Attributes:
+        refused: how many connections found it cut.
+    """
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -23,6 +27,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._ended = threading.Event()
+        self.refused = 0
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def __enter__(self) -> Self:
@@ -84,6 +89,7 @@ class Proxy:
             except OSError:
                 return
             if not self._up:
+                self.refused += 1
                 inner.close()
                 continue
             outer = socket.create_connection(self._target)

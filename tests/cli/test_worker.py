@@ -14,34 +14,34 @@ BOTH = pytest.mark.parametrize("settings", ["sqlite", "valkey"], indirect=True)
 
 @BOTH
 def test_a_burst_runs_what_is_there(cli: Cli) -> None:
-    cli("init")
-    first = cli("enqueue", "greet", "--args", '["Ada"]').out.strip()
+    cli.alone("init")
+    first = cli.alone("enqueue", "greet", "--args", '["Ada"]').out.strip()
     second = cli("enqueue", "count", "--args", '["x"]').out.strip()
-    answer = cli("worker", "app:app", "--burst", "--name", "here")
+    answer = cli.alone("worker", "app:app", "--burst", "--name", "here")
     assert answer.out == ""
     assert first in answer.err
-    assert cli("jobs", "wait", first).out == '"Hello, Ada!"\n'
+    assert cli.alone("jobs", "wait", first).out == '"Hello, Ada!"\n'
     assert cli.json("jobs", "wait", second, code=1)["reason"] == "invalid_arguments"
 
 
 def test_only_the_queues_that_are_named(cli: Cli) -> None:
     cli("init")
     cli("enqueue", "greet", "--app", "app:app", "--args", '["Ada"]', "--id", "a")
-    cli("worker", "app:app", "--burst", "--queues", "sums,other")
+    cli.alone("worker", "app:app", "--burst", "--queues", "sums,other")
     assert cli.json("jobs", "show", "a")["state"] == "queued"
 
 
 def test_log_lines_in_json(cli: Cli) -> None:
     cli("init")
     cli("enqueue", "greet", "--args", '["Ada"]', "--id", "a")
-    answer = cli("worker", "app:app", "--burst", "--json")
+    answer = cli.alone("worker", "app:app", "--burst", "--json")
     lines = [json.loads(line) for line in answer.err.splitlines()]
     assert {"a"} == {line["job_id"] for line in lines if "job_id" in line}
 
 
 def test_an_application_that_cannot_be_imported(cli: Cli, folder: Path) -> None:
     (folder / "app.py").write_text("import nowhere_to_be_found\n")
-    answer = cli("worker", "app:app", code=1)
+    answer = cli.alone("worker", "app:app", code=1)
     assert "could not be imported: ModuleNotFoundError" in answer.err
     assert f'File "{folder / "app.py"}", line 1' in answer.err
 
@@ -127,7 +127,7 @@ def test_dev_with_an_application_that_is_none(
 
 def test_dev_where_a_store_is_not_there(bare: Cli) -> None:
     bare("init")
-    answer = bare("dev", "app", "--valkey-url", "redis://127.0.0.1:1/0", code=1)
+    answer = bare.alone("dev", "app", "--valkey-url", "redis://127.0.0.1:1/0", code=1)
     assert "127.0.0.1:1" in answer.err
 
 

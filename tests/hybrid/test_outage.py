@@ -19,6 +19,9 @@ from tests.proxy import Proxy
 
 USUAL = Tuning(call_limit=0.3, probe_first=0.05, probe_longest=0.1, steady=0.3)
 
+PATIENT = Tuning(call_limit=30, probe_first=60)
+"""Takes no slow machine for a lane that is down, and does not try again."""
+
 
 @pytest.fixture
 def proxy(lane: LaneServer) -> Iterator[Proxy]:
@@ -134,6 +137,15 @@ async def test_a_store_opens_without_its_lane(open_store: OpenStore, lane: LaneS
     await store.sweep()
     await run_one(store, request, "b")
     assert store.lane_state().level == "ok"
+
+
+async def test_a_lane_that_is_down_is_tried_once_when_a_store_opens(
+    open_store: OpenStore, proxy: Proxy
+) -> None:
+    proxy.cut()
+    store = await open_store(PATIENT, lane=proxy.url)
+    assert store.lane_state().level == "warning"
+    assert proxy.refused == 1
 
 
 async def test_a_frozen_server_is_noticed_and_left(open_store: OpenStore, lane: LaneServer) -> None:

@@ -28,13 +28,16 @@ class Examined(NamedTuple):
     fsync: str
 
 
-async def examine(link: Link) -> Examined:
+async def examine(link: Link, *, repeat: bool = True) -> Examined:
     """Ask the server.
+
+    Args:
+        repeat: ask again, after a pause, where it cannot be reached.
 
     Raises:
         StoreUnavailable: it cannot be reached.
     """
-    about = await _info(link)
+    about = await _info(link, repeat)
     name = "Valkey" if about.get("valkey_version") else "Redis"
     return Examined(
         address=link.shown,
@@ -45,26 +48,26 @@ async def examine(link: Link) -> Examined:
         policy=about.get("maxmemory_policy", ""),
         maxmemory=int(about.get("maxmemory", "0")),
         aof=about.get("aof_enabled", ""),
-        fsync=await _config(link, "appendfsync"),
+        fsync=await _config(link, "appendfsync", repeat),
     )
 
 
-async def _info(link: Link) -> dict[str, str]:
+async def _info(link: Link, repeat: bool) -> dict[str, str]:
     """The server's description of itself; empty where this user may not ask for it."""
     try:
-        reply = await link.run(calls.command("INFO"), repeat=True)
+        reply = await link.run(calls.command("INFO"), repeat=repeat)
     except (StoreUnavailable, StoreFull):
         raise
     except StoreError:
-        await link.run(calls.command("PING"), repeat=True)  # a refused login is no refused INFO
+        await link.run(calls.command("PING"), repeat=repeat)  # a refused login is no refused INFO
         return {}
     lines = (line.partition(":") for line in reply.decode("utf-8", "replace").splitlines())
     return {key: value for key, colon, value in lines if colon}
 
 
-async def _config(link: Link, name: str) -> str:
+async def _config(link: Link, name: str, repeat: bool) -> str:
     try:
-        reply = await link.run(calls.command("CONFIG", "GET", name), repeat=True)
+        reply = await link.run(calls.command("CONFIG", "GET", name), repeat=repeat)
     except StoreUnavailable:
         raise
     except StoreError:

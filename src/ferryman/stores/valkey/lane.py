@@ -41,12 +41,13 @@ class Lane(Hints):
     # -- life ------------------------------------------------------------------------------
 
     async def open(self) -> list[Finding]:
-        """Connect, and look at the server.
+        """Connect, and look at the server, once: nobody has to wait for a lane that is down.
 
         Raises:
             StoreUnavailable, StoreError: it cannot be reached.
         """
-        return doctor.lane_findings(await doctor.examine(self._link), self._settings.valkey_url)
+        server = await doctor.examine(self._link, repeat=False)
+        return doctor.lane_findings(server, self._settings.valkey_url)
 
     async def close(self) -> None:
         """Let go of every connection. Closing twice is fine."""
