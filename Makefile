@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs lock clean
+.PHONY: help demo test check bench bench-all format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,12 @@ check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q tests/unit/test_repository.py
+
+bench: $(VENV)/ready ## Ferryman side by side with the best others, in about ten minutes
+	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
+
+bench-all: $(VENV)/ready ## All systems and workloads; BENCH_ARGS="--only NAME,..." for some
+	$(BIN)/python -m benchmarks.compare --full $(BENCH_ARGS)
 
 format: $(VENV)/ready ## Format the code and sort its imports
 	$(BIN)/ruff format .

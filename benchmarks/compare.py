@@ -1,0 +1,120 @@
+"""Ferryman and other systems, side by side: the same work on the same servers, in turn.
+
+python -m benchmarks.compare [--full] [--only NAME,…] [--workload NAME,…] [--rounds N]
+"""
+
+import argparse
+import json
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environments, ground, noise, systems, workloads
+from benchmarks.stand import Failed, stand
+from benchmarks.workloads import Turn
+
+SHORT_WORKLOADS = ("drain", "enqueue", "pickup", "naps", "memory")
+
+
+class Record:
+    """All readings of a run, kept in a file as they come."""
+
+    def __init__(self, path: Path, **facts: Any) -> None:
+        self._path = path
+        self.content: dict[str, Any] = {
+            **facts,
+            "settings": {},
+            "noise": [],
+            "readings": [],
+            "failures": [],
+        }
+
+    def add(self, kind: str, entry: Any) -> None:
+        """Keep one more entry."""
+        self.content[kind].append(entry)
+        self._path.write_text(json.dumps(self.content, indent=1))
+
+
+def run(record: Record, names: list[str], chosen: list[str], rounds: int, full: bool) -> None:
+    """Every system in turn, round after round."""
+    paces: dict[str, dict[str, float]] = {name: {} for name in names}
+    for number in range(1, rounds + 1):
+        for name in names:
+            system = systems.ALL[name]
+            record.add("noise", round(noise.calibration(), 2))
+            wanted = [one for one in chosen if number == 1 or one not in workloads.ONCE]
+            with ground.Ground(system) as place:
+                turn = Turn(system, place, paces[name], full=full)
+                if number == 1 and not _introduced(record, turn):
+                    continue
+                for workload in wanted:
+                    _measure(record, turn, workload, number)
+
+
+def _introduced(record: Record, turn: Turn) -> bool:
+    """Whether the system can be run here at all; its settings are kept."""
+    try:
+        with stand(turn.ground, turn.system) as one:
+            record.content["settings"][turn.system.name] = one.abilities["settings"]
+    except (environments.Unavailable, Failed) as error:
+        _failed(record, turn, "start", error)
+        return False
+    return True
+
+
+def _measure(record: Record, turn: Turn, workload: str, number: int) -> None:
+    name = turn.system.name
+    if name not in record.content["settings"]:
+        return
+    try:
+        for reading in workloads.ALL[workload](turn):
+            entry = {"system": name, "round": number, **reading._asdict()}
+            record.add("readings", entry)
+            print(
+                f"{name:24}{reading.measure:24}{reading.value:12,.2f}  {reading.detail}", flush=True
+            )
+    except Failed as error:
+        _failed(record, turn, workload, error)
+
+
+def _failed(record: Record, turn: Turn, workload: str, error: Exception) -> None:
+    print(f"{turn.system.name}: {workload} failed: {error}", flush=True)
+    record.add("failures", {"system": turn.system.name, "workload": workload, "why": str(error)})
+
+
+def _names(text: str, known: Any, what: str, parser: argparse.ArgumentParser) -> list[str]:
+    given = [name for part in text.split(",") if (name := part.strip())]
+    if unknown := [name for name in given if name not in known]:
+        parser.error(f"no {what} is called {', '.join(unknown)}; known are {', '.join(known)}")
+    return given
+
+
+def main() -> None:
+    """Measure, keep the readings, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="all systems, all workloads")
+    parser.add_argument("--only", default="", help="these systems")
+    parser.add_argument("--workload", default="", help="these workloads")
+    parser.add_argument("--rounds", type=int, default=None, help="3; 5 with --full")
+    parser.add_argument("--json", type=Path, default=None, help="where the readings are kept")
+    given = parser.parse_args()
+    names = _names(given.only, systems.ALL, "system", parser) or list(
+        systems.ALL if given.full else systems.SHORT
+    )
+    chosen = _names(given.workload, workloads.ALL, "workload", parser) or list(
+        workloads.ALL if given.full else SHORT_WORKLOADS
+    )
+    moment = datetime.now(UTC)
+    path = given.json or Path(f".ferryman/benchmarks/{moment:%Y-%m-%d-%H%M%S}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"at": f"{moment:%Y-%m-%d %H:%M} UTC", "ferryman": version("ferryman")}
+    record = Record(path, **facts, machine=ground.description())
+    began = time.monotonic()
+    run(record, names, chosen, given.rounds or (5 if given.full else 3), given.full)
+    print(f"{time.monotonic() - began:.0f} s; readings in {path}")
+
+
+if __name__ == "__main__":
+    main()
