@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -13,6 +14,14 @@ from tests import servers
 from tests.backends import TEMPLATE, migrate
 from tests.clock import FakeClock
 from tests.proxy import Proxy
+
+hypothesis.settings.register_profile(
+    "any machine",
+    hypothesis.settings.default,  # which differs where CI=true
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @contextlib.contextmanager

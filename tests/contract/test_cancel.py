@@ -1,15 +1,14 @@
 """Cancelling: jobs that have not begun, and requests to those that run."""
 
-import pytest
 
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import Verdict
-from tests.contract.world import World
+from tests.contract.world import World, each
 
 CANCELLED = JobState.CANCELLED
 
 
-@pytest.mark.parametrize("state", [JobState.SCHEDULED, JobState.WAITING, JobState.QUEUED])
+@each(JobState.SCHEDULED, JobState.WAITING, JobState.QUEUED)
 async def test_a_job_that_does_not_run_is_cancelled_at_once(world: World, state: JobState) -> None:
     job_id = await world.bring(state)
     world.clock.advance(1)
@@ -59,7 +58,7 @@ async def test_the_worker_that_stopped_it_need_not_know_who_asked(world: World) 
         assert (await world.job(delivery.job_id)).detail == "anna"
 
 
-@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.SCHEDULED])
+@each(JobState.QUEUED, JobState.SCHEDULED)
 async def test_a_job_that_should_stop_does_not_run_again(world: World, state: JobState) -> None:
     delivery = await world.running()
     await world.store.cancel([delivery.job_id], by="anna")
@@ -75,7 +74,7 @@ async def test_a_job_that_should_stop_does_not_run_again(world: World, state: Jo
     assert await world.claimed_ids(delivery.queue) == []
 
 
-@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
+@each(JobState.SUCCEEDED, JobState.FAILED)
 async def test_a_job_that_ends_all_the_same_ends_as_it_did(world: World, state: JobState) -> None:
     delivery = await world.running()
     await world.store.cancel([delivery.job_id])
@@ -83,7 +82,7 @@ async def test_a_job_that_ends_all_the_same_ends_as_it_did(world: World, state: 
     assert await world.state(delivery.job_id) is state
 
 
-@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, CANCELLED])
+@each(JobState.SUCCEEDED, JobState.FAILED, CANCELLED)
 async def test_an_ended_job_is_not_cancelled(world: World, state: JobState) -> None:
     job_id = await world.bring(state)
     before = await world.job(job_id)

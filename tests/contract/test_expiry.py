@@ -2,17 +2,15 @@
 
 import asyncio
 
-import pytest
-
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import JobFilter
 from tests.contract.conftest import OpenStore
-from tests.contract.world import World
+from tests.contract.world import World, each
 
 FAILED = JobState.FAILED
 
 
-@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.SCHEDULED, JobState.WAITING])
+@each(JobState.QUEUED, JobState.SCHEDULED, JobState.WAITING)
 async def test_a_job_that_did_not_start_in_time_fails(world: World, state: JobState) -> None:
     job_id = await world.bring(state, expires_in=30.0)
     world.clock.advance(29)

@@ -11,7 +11,7 @@ from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import ClaimRequest, Verdict
 from tests.contract.conftest import OpenStore
 from tests.contract.test_submit import ODD_VALUES, packed
-from tests.contract.world import REASONS, World, ending
+from tests.contract.world import REASONS, World, each, ending
 
 FAILURE = Failure(kind="builtins.ValueError", message="no such file: é\x00", traceback="…\nlines")
 
@@ -27,7 +27,7 @@ async def test_success_keeps_the_result(world: World) -> None:
     assert (job.attempts, job.failure) == (0, None)
 
 
-@pytest.mark.parametrize("kind", list(ODD_VALUES))
+@each(*ODD_VALUES)
 async def test_results_come_back_byte_for_byte(world: World, kind: str) -> None:
     delivery = await world.running()
     result = packed(ODD_VALUES[kind])
@@ -98,7 +98,7 @@ async def test_a_kill_is_charged_where_the_ending_says_so(world: World) -> None:
     assert (following.kills, following.attempts) == (1, 0)
 
 
-@pytest.mark.parametrize("state", list(REASONS))
+@each(*REASONS)
 async def test_a_stale_token_ends_nothing(world: World, state: JobState) -> None:
     old = await world.running()
     await world.store.hand_back(await world.tireless(), kill=False)
@@ -109,7 +109,7 @@ async def test_a_stale_token_ends_nothing(world: World, state: JobState) -> None
     assert await world.finish(new, result=b"in time") is Verdict.APPLIED
 
 
-@pytest.mark.parametrize("offset", [-1, 1, 1000])
+@each(-1, 1, 1000)
 async def test_a_token_that_never_was_ends_nothing(world: World, offset: int) -> None:
     delivery = await world.running()
     forged = msgspec.structs.replace(delivery, token=delivery.token + offset)
@@ -124,7 +124,7 @@ async def test_a_job_that_went_back_is_not_ended_by_its_last_holder(world: World
     assert await world.state(delivery.job_id) is JobState.QUEUED
 
 
-@pytest.mark.parametrize("state", list(REASONS))
+@each(*REASONS)
 async def test_a_repeated_ending_is_applied_again_and_changes_nothing(
     world: World, state: JobState
 ) -> None:

@@ -1,11 +1,10 @@
 """Progress and checkpoints of running jobs, under their tokens only."""
 
-import pytest
 
 from ferryman.domain.job import Delivery, Progress
 from ferryman.domain.states import JobState
 from ferryman.stores.base import ProgressUpdate, Verdict
-from tests.contract.world import World
+from tests.contract.world import World, each
 
 
 def update(
@@ -18,13 +17,10 @@ def update(
     return ProgressUpdate(progress=progress, checkpoint=checkpoint, **(known | fields))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "progress",
-    [
-        Progress(3, 10, "page 3"),
-        Progress(0.1, None, ""),
-        Progress(1e12, 1e12, "é \U0001f6a2 %s {x} \x00 '\"" * 40),
-    ],
+@each(
+    Progress(3, 10, "page 3"),
+    Progress(0.1, None, ""),
+    Progress(1e12, 1e12, "é \U0001f6a2 %s {x} \x00 '\"" * 40),
 )
 async def test_progress_is_seen(world: World, progress: Progress) -> None:
     delivery = await world.running()
@@ -79,7 +75,7 @@ async def test_a_stale_token_reports_nothing(world: World) -> None:
     assert await world.store.progress([update(new, Progress(1))]) == ["applied"]
 
 
-@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.SCHEDULED, JobState.QUEUED])
+@each(JobState.SUCCEEDED, JobState.SCHEDULED, JobState.QUEUED)
 async def test_a_job_that_runs_no_more_has_no_progress(world: World, state: JobState) -> None:
     delivery = await world.running()
     await world.finish(delivery, state, delay=1.0 if state is JobState.SCHEDULED else 0.0)

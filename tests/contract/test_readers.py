@@ -8,7 +8,7 @@ import pytest
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter
-from tests.contract.world import World, new_job
+from tests.contract.world import World, each, new_job
 
 FILTERS = {
     "all": JobFilter(),
@@ -69,18 +69,17 @@ async def test_get_takes_many_ids(world: World) -> None:
     assert [job.id for job in jobs if job] == list(reversed(ids))
 
 
-@pytest.mark.parametrize("name", list(FILTERS))
-async def test_filters_choose_exactly(world: World, name: str) -> None:
-    where = FILTERS[name]
+async def test_filters_choose_exactly(world: World) -> None:
     await _populate(world, 24)
     states = {job.id: job.state for job in await world.all_pages()}
     assert len(states) == 24
-    expected = sorted(
-        job_id for job_id, state in states.items() if _matches(where, int(job_id[4:]), state)
-    )
-    found = await world.all_pages(where, limit=7)
-    assert sorted(job.id for job in found) == expected
-    assert await world.store.count(where) == len(expected)
+    for name, where in FILTERS.items():
+        expected = sorted(
+            job_id for job_id, state in states.items() if _matches(where, int(job_id[4:]), state)
+        )
+        found = await world.all_pages(where, limit=7)
+        assert sorted(job.id for job in found) == expected, name
+        assert await world.store.count(where) == len(expected), name
 
 
 async def test_moments_of_creation_bound_the_search(world: World) -> None:
@@ -93,12 +92,12 @@ async def test_moments_of_creation_bound_the_search(world: World) -> None:
     assert await world.store.count(JobFilter(until=world.clock.moment(-100))) == 0
 
 
-@pytest.mark.parametrize("limit", [1, 7, 60, 100])
-async def test_pages_are_complete_and_never_repeat(world: World, limit: int) -> None:
+async def test_pages_are_complete_and_never_repeat(world: World) -> None:
     await _populate(world)
-    for where in (JobFilter(), JobFilter(queue="q1"), JobFilter(state=JobState.QUEUED)):
+    filters = (JobFilter(), JobFilter(queue="q1"), JobFilter(state=JobState.QUEUED))
+    for where, limit in product(filters, (1, 7, 60, 100)):
         found = [job.id for job in await world.all_pages(where, limit=limit)]
-        assert len(found) == len(set(found)) == await world.store.count(where)
+        assert len(found) == len(set(found)) == await world.store.count(where), (where, limit)
 
 
 async def test_jobs_of_one_moment_are_all_there(world: World) -> None:
@@ -145,12 +144,9 @@ async def test_a_page_that_holds_all_is_the_last(world: World) -> None:
     assert page.cursor is None
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    ["", "garbage", "0", "-1", "{}", "null", "é", "a" * 500, "W10=", "eyJhIjoxfQ==", "%00"],
-)
+@each("", "garbage", "0", "-1", "{}", "null", "é", "a" * 500, "W10=", "eyJhIjoxfQ==", "%00")
 async def test_a_cursor_of_someone_else_is_refused(world: World, cursor: str) -> None:
-    await world.submit("a")
+    await world.submit(world.fresh_id())
     filters = [JobFilter(), JobFilter(queue="default"), JobFilter(state=JobState.QUEUED)]
     for where in filters:
         with pytest.raises(ConfigError):

@@ -6,13 +6,13 @@ from ferryman.domain.job import Progress
 from ferryman.domain.outcomes import MAX_KILLS, Failure
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import ProgressUpdate
-from tests.contract.world import World
+from tests.contract.world import World, each
 
 ENDED = [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED]
 LIVE = [state for state in JobState if state not in ENDED]
 
 
-@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+@each(JobState.FAILED, JobState.CANCELLED)
 async def test_an_ended_job_goes_back_to_its_queue(world: World, state: JobState) -> None:
     delivery = await world.running(args=b"1", priority=3)
     failure = Failure(kind="ValueError", message="m")
@@ -85,7 +85,7 @@ async def test_a_poisoned_job_gets_all_its_lives_back(world: World) -> None:
     assert await world.store.hand_back(worker, kill=True) == [(delivery.job_id, JobState.QUEUED)]
 
 
-@pytest.mark.parametrize("state", [JobState.SUCCEEDED, *LIVE])
+@each(JobState.SUCCEEDED, *LIVE)
 async def test_other_states_are_not_retried(world: World, state: JobState) -> None:
     job_id = await world.bring(state)
     before = await world.job(job_id)
@@ -125,7 +125,7 @@ async def test_an_ended_job_is_discarded_with_all_that_belongs_to_it(
     assert len(await world.store.events(job_id)) == 1
 
 
-@pytest.mark.parametrize("state", LIVE)
+@each(*LIVE)
 async def test_a_live_job_is_not_discarded(world: World, state: JobState) -> None:
     job_id = await world.bring(state)
     before = await world.job(job_id)

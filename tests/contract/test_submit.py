@@ -9,7 +9,7 @@ from ferryman.domain.errors import ConfigError, JobExists
 from ferryman.domain.job import JobOptions, NewJob, Submitted
 from ferryman.domain.policy import RetryPolicy
 from ferryman.domain.states import JobState, Reason
-from tests.contract.world import World, new_job
+from tests.contract.world import World, each, new_job
 
 ODD_VALUES: dict[str, Any] = {
     "large integers": [2**70, -(2**63), 2**53 + 1],
@@ -69,11 +69,12 @@ async def test_what_is_left_out_is_empty(world: World) -> None:
     assert (stored.tags, stored.priority, stored.detail) == ((), 0, "")
 
 
-@pytest.mark.parametrize("kind", list(ODD_VALUES))
+@each(*ODD_VALUES)
 async def test_arguments_come_back_byte_for_byte(world: World, kind: str) -> None:
     args = packed(ODD_VALUES[kind])
-    await world.submit("a", args=args)
-    assert (await world.job("a")).args == args
+    job_id = world.fresh_id()
+    await world.submit(job_id, args=args)
+    assert (await world.job(job_id)).args == args
     (delivery,) = await world.claim()
     assert delivery.args == args
 
@@ -105,13 +106,14 @@ async def test_an_id_is_taken_whatever_the_queue_says(world: World) -> None:
     assert await world.claimed_ids("here") == ["a"]
 
 
-@pytest.mark.parametrize("state", list(JobState))
+@each(*JobState)
 async def test_a_repeated_submit_changes_no_job_in_any_state(world: World, state: JobState) -> None:
-    await world.bring(state, "a")
-    before, history = await world.job("a"), await world.store.events("a")
-    assert await world.submit("a", queue="q-a") == [Submitted("a", "q-a", False)]
-    assert await world.job("a") == before
-    assert await world.store.events("a") == history
+    job_id = await world.bring(state)
+    before, history = await world.job(job_id), await world.store.events(job_id)
+    queue = before.queue
+    assert await world.submit(job_id, queue=queue) == [Submitted(job_id, queue, False)]
+    assert await world.job(job_id) == before
+    assert await world.store.events(job_id) == history
 
 
 async def test_a_repeated_batch_adds_nothing(world: World) -> None:

@@ -1,7 +1,10 @@
 """A store with a clock and short verbs, so that a test reads as what happens to its jobs."""
 
+import functools
+import inspect
 import itertools
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from ferryman.domain.ids import check_name, new_id
 from ferryman.domain.job import Delivery, Job, NewJob, Submitted, WorkerInfo
@@ -42,6 +45,33 @@ def ending(delivery: Delivery, state: JobState = JobState.SUCCEEDED, **fields: A
         "reason": REASONS[state],
     }
     return Ending(**(values | fields))
+
+
+T = TypeVar("T")
+
+
+def each(*values: T) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    """Try a case with each of these values in turn, all on one store.
+
+    A store of its own for each value would cost more than the case. `case(world, value)` tries
+    one of them.
+    """
+
+    def decorate(case: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        @functools.wraps(case)
+        async def tried(world: World, *chosen: T) -> None:
+            for value in chosen or values:
+                try:
+                    await case(world, value)
+                except BaseException as error:
+                    error.add_note(f"with {value!r}")
+                    raise
+
+        # Else a fixture would be looked for that gives the value.
+        tried.__signature__ = inspect.signature(tried, follow_wrapped=False)  # type: ignore[attr-defined]
+        return tried
+
+    return decorate
 
 
 class World:
