@@ -4,7 +4,6 @@ import contextlib
 import functools
 import gc
 import itertools
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -135,8 +134,6 @@ BACKENDS: Final[dict[str, Backend]] = {
         )
         for name, database in (("sqlite", sqlite), ("postgresql", postgresql))
         for lane in ("well", "dead", "dying")
-        # What a bad lane leads to is the same on both databases; EVERY_LANE=1 runs it on both.
-        if lane == "well" or name == "sqlite" or os.environ.get("EVERY_LANE")
     },
 }
 """The stores that the contract suite runs on; a new one is a new entry."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -45,9 +46,11 @@ def valkey_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def dead_lane() -> str:
-    """The URL of a server that is not there."""
-    return f"redis://127.0.0.1:{servers.free_port()}/0"
+def dead_lane() -> Iterator[str]:
+    """The URL of a server that is not there, and that nobody can take the place of."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listening
+        yield f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
 
 
 @pytest.fixture

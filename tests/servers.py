@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import SystemRandom
 
 from tests import keeper
 
@@ -61,6 +62,8 @@ class Server:
                 self._log.seek(0)
                 raise RuntimeError(f"the server did not start:\n{self._log.read().decode()}")
             time.sleep(0.01)
+        if self._process.poll() is not None:
+            raise RuntimeError("another server answers at this server's address")
 
     def stop(self) -> None:
         """End the server and remove its files."""
@@ -76,10 +79,15 @@ def _directory() -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback interface that nobody uses, and that no client gets by chance.
+
+    Systems give clients, and whoever asks for any port, those from 32768 on.
+    """
+    while True:
+        port = SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _answers(address: str | tuple[str, int]) -> bool:

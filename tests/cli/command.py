@@ -1,34 +1,23 @@
 """The `ferryman` command as its users run it: a process of its own."""
 
 import contextlib
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ferryman.settings import Settings
 from tests.cli import terminal
+from tests.forked import Forked
 
 COMMAND: Final = [sys.executable, "-m", "ferryman"]
 LIMIT: Final = 60.0
 """Seconds that a command may take."""
-
-# A command spends most of its time on imports. So a process of its own is forked from one that
-# has imported all this, has one thread, and has run nothing.
-_nursery = multiprocessing.get_context("forkserver")
-_nursery.set_forkserver_preload(
-    [
-        *("ferryman.cli.main", "ferryman.cli.views", "ferryman.worker.trial"),
-        *("ferryman.stores.hybrid.store", "ferryman.stores.sql.migrations"),
-        *("aiosqlite", "psycopg", "rich.console", "rich.progress", "rich.table"),
-    ]
-)
 
 
 class Answer(NamedTuple):
@@ -55,18 +44,18 @@ class Cli:
         self, *arguments: str, code: int = 0, stdin: str = "", env: Mapping[str, str] | None = None
     ) -> Answer:
         """Run a command to its end, which must come with this exit code."""
-        given = (list(arguments), self.folder, self.environment | dict(env or {}))
         with tempfile.TemporaryDirectory() as name:
-            streams = [Path(name) / stream for stream in ("in", "out", "err")]
-            streams[0].write_text(stdin)
-            process = _nursery.Process(target=_main, args=(*given, streams))
-            process.start()
-            process.join(LIMIT)
-            if process.is_alive():
+            given, out, err = (Path(name) / stream for stream in ("in", "out", "err"))
+            given.write_text(stdin)
+            environment = self.environment | dict(env or {})
+            streams = {"stdin": given, "stdout": out, "stderr": err}
+            process = Forked(_main, *arguments, cwd=self.folder, env=environment, **streams)
+            try:
+                status = process.wait(LIMIT)
+            finally:
                 process.kill()
-            process.join()
-            out, err = (stream.read_text() for stream in streams[1:])
-        return _checked(arguments, Answer(out, err, process.exitcode or 0), code)
+            answer = Answer(out.read_text(), err.read_text(), status)
+        return _checked(arguments, answer, code)
 
     def alone(self, *arguments: str, code: int = 0) -> Answer:
         """The same in an interpreter of its own, which has imported nothing yet."""
@@ -110,29 +99,11 @@ class Cli:
                 process.kill()
 
 
-def _main(
-    arguments: list[str], folder: Path, environment: dict[str, str], streams: list[Path]
-) -> None:
-    """What the forked process does: be `python -m ferryman` in that folder."""
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path.insert(0, str(folder))
-    sys.argv = ["ferryman", *arguments]
-    sys.stdin, sys.stdout, sys.stderr = (
-        _opened(number, path) for number, path in enumerate(streams)
-    )
+def _main(*arguments: str) -> None:
     from ferryman.cli.main import main
 
+    sys.argv = ["ferryman", *arguments]
     main()
-
-
-def _opened(number: int, path: Path) -> IO[str]:
-    """A standard stream that is this file, for Python and for all that is not Python."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY)
-    os.dup2(file, number)
-    os.close(file)
-    return os.fdopen(number, "w" if number else "r", closefd=False)
 
 
 def _checked(arguments: tuple[str, ...], answer: Answer, code: int) -> Answer:

@@ -1,6 +1,8 @@
 """The store under test, on each backend in turn and on a model of the contract in memory."""
 
 import contextlib
+import os
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
@@ -19,6 +21,23 @@ QUICK = Tuning(call_limit=0.5, probe_first=0.01, probe_longest=0.02, steady=0.01
 
 Maker = Callable[[FakeClock], JobStore]
 OpenStore = Callable[[], Awaitable[JobStore]]
+
+SAMPLE = 4
+"""Of so many cases with a bad lane on PostgreSQL one is tried, unless EVERY_LANE=1."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What a bad lane leads to is the same on both databases: all is tried on SQLite."""
+    if not os.environ.get("EVERY_LANE"):
+        config.hook.pytest_deselected(items=[item for item in items if _left_out(item)])
+        items[:] = [item for item in items if not _left_out(item)]
+
+
+def _left_out(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    backend = callspec.params.get("maker", "") if callspec else ""
+    bad = backend in ("hybrid-postgresql-dead", "hybrid-postgresql-dying")
+    return bad and zlib.crc32(item.nodeid.encode()) % SAMPLE > 0
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Cancelling: jobs that have not begun, and requests to those that run."""
 
-
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import Verdict
 from tests.contract.world import World, each

@@ -1,6 +1,5 @@
 """Progress and checkpoints of running jobs, under their tokens only."""
 
-
 from ferryman.domain.job import Delivery, Progress
 from ferryman.domain.states import JobState
 from ferryman.stores.base import ProgressUpdate, Verdict

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,18 +16,12 @@ from ferryman import Ferryman
 from ferryman.client.handles import JobHandle
 from ferryman.settings import Settings
 from ferryman.worker.options import WorkerOptions
+from tests.forked import Forked
 
 T = TypeVar("T")
 
 APP = "tests.worker.jobs:app"
 ROOT = Path(__file__).parents[2]
-
-_PROGRAM = """
-import sys, msgspec
-from ferryman.worker.options import WorkerOptions
-from ferryman.worker.supervisor import run
-sys.exit(run(sys.argv[1], msgspec.json.decode(sys.argv[2], type=WorkerOptions)))
-"""
 
 
 class Line(NamedTuple):
@@ -49,10 +42,16 @@ def until(condition: Callable[[], T], timeout: float = 20.0) -> T:
     return value
 
 
+def _supervise(app: str, options: WorkerOptions) -> None:
+    from ferryman.worker.supervisor import run
+
+    sys.exit(run(app, options))
+
+
 class RunningWorker:
     """A supervisor that was started, and all that it has started."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Forked, log: Path) -> None:
         self.process = process
         self.pid = process.pid
         self._log = log
@@ -141,16 +140,11 @@ class Rig:
         self._workers += 1
         given = {"name": f"w{self._workers}", "grace": 5, "cancel_grace": 0.5} | options
         log = self.folder / f"{given['name']}.log"
-        arguments = msgspec.json.encode(msgspec.convert(given, WorkerOptions)).decode()
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, app, arguments],
-                cwd=cwd,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        log.touch()
+        arguments = (app, msgspec.convert(given, WorkerOptions))
+        process = Forked(
+            _supervise, *arguments, cwd=cwd, env=self.environment(), stdout=log, stderr=log
+        )
         worker = RunningWorker(process, log)
         try:
             yield worker
