@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST_ARGS ?= -n 2 --dist worksteal
+# More test processes than cores: much of what is tested is waiting for other processes.
+PYTEST_ARGS ?= -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-all format docs lock clean
@@ -23,7 +24,7 @@ $(VENV)/demo-ready: $(VENV)/ready examples/receipts/requirements.lock
 demo: $(VENV)/demo-ready ## Read real receipts; KILL=1 kills a worker in the middle of it
 	$(BIN)/python -m examples.receipts.demo $(if $(KILL),--kill)
 
-test: $(VENV)/ready ## Run all tests
+test: $(VENV)/demo-ready ## Run all tests, with a short form of the demo
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes

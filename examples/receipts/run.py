@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from examples.receipts.fleet import Fleet
-from examples.receipts.ledger import Ledger
+from examples.receipts.ledger import Entry, Ledger
 from ferryman import Ferryman, Job, JobEvent, JobState, Reason
 
 TASK, QUEUE = "read_receipt", "receipts"
 TICK = 0.05
 """Seconds between two looks."""
-
-FRESH = 0.15
-"""A receipt that began within this many seconds is surely not read yet."""
 
 
 @dataclass
@@ -53,6 +50,13 @@ class Kill:
 
     what: str
     at: float
+
+
+def _quickest(log: list[Entry]) -> float:
+    """The seconds that the quickest reading so far took."""
+    began = {(entry.receipt, entry.token): entry.at for entry in log if entry.what == "began"}
+    stored = [entry for entry in log if entry.what == "stored"]
+    return min((entry.at - began[entry.receipt, entry.token] for entry in stored), default=0.0)
 
 
 @dataclass
@@ -120,9 +124,10 @@ class Run:
 
     def _kill(self, fleet: Fleet) -> None:
         """SIGKILL in the middle of a receipt: as soon as one has just begun."""
-        last = {entry.pid: entry for entry in self.ledger.log()}
+        log = self.ledger.log()
+        last = {entry.pid: entry for entry in log}
         begun = [entry for entry in last.values() if entry.what == "began"]
-        if not begun or time.time() - begun[-1].at > FRESH:
+        if not begun or time.time() - begun[-1].at > _quickest(log) / 2:
             return
         if self.kill == "child":
             self.killed = Kill(f"child process {begun[-1].pid}", time.time())

@@ -20,11 +20,6 @@ pictures = _installed("examples.receipts.pictures")
 reading = _installed("examples.receipts.reading")
 
 
-@pytest.fixture(scope="module")
-def engine() -> Any:
-    return reading.load_engine()
-
-
 def test_a_seed_always_draws_the_same_pictures() -> None:
     first, again, other = (list(pictures.draw(2, seed)) for seed in (5, 5, 6))
 
@@ -46,23 +41,17 @@ def test_the_pictures_differ_in_layout_and_currency() -> None:
     assert len({word for picture in drawn for word in picture.wear if word.isalpha()}) >= 5
 
 
-def test_twelve_receipts_are_read(engine: Any) -> None:
-    right = {"merchant": 0, "date": 0, "total": 0, "currency": 0}
-    for picture in pictures.draw(12, seed=12):
+def test_what_was_drawn_is_read() -> None:
+    engine = reading.load_engine()
+    for picture in pictures.draw(2, seed=12):
         receipt = parse(reading.read_rows(engine, picture.jpeg))
-        for field, fits in agree(asdict(receipt), asdict(picture.truth)).items():
-            right[field] += fits
+        assert all(agree(asdict(receipt), asdict(picture.truth)).values()), receipt
 
-    assert min(right.values()) >= 11, right
+    _, blank = cv2.imencode(".png", numpy.full((300, 300, 3), 255, numpy.uint8))
+    assert reading.read_rows(engine, blank.tobytes()) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"this is not a picture", b"\xff\xd8\xff\xe0 cut short"])
-def test_what_is_no_picture_is_refused(engine: Any, data: bytes) -> None:
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(reading.NotAPicture, match=f"{len(data)} bytes"):
-        reading.read_rows(engine, data)
-
-
-def test_a_picture_without_text_has_no_rows(engine: Any) -> None:
-    _, blank = cv2.imencode(".png", numpy.full((300, 300, 3), 255, numpy.uint8))
-
-    assert reading.read_rows(engine, blank.tobytes()) == []
+        reading.read_rows(None, data)
