@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # More test processes than cores: much of what is tested is waiting for other processes.
 PYTEST_ARGS ?= -n 4 --dist worksteal
 
+# Some containers set this; then each of the many processes of the tests would compile anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-all format docs lock clean
 

@@ -1,6 +1,7 @@
 """Servers that a test process starts once, what stores are copied from, and a clock."""
 
 import contextlib
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -23,6 +24,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look again through all that was imported and collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

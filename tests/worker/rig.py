@@ -82,10 +82,11 @@ class RunningWorker:
         return self.process.wait(timeout)
 
     def kill_tree(self) -> None:
-        """SIGKILL to everything at once."""
-        for process in self.tree():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        """SIGKILL to everything at once, unless it has gone."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in self.tree():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
 
 
 class Rig:
