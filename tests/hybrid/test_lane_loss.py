@@ -116,14 +116,14 @@ async def test_an_id_that_a_dead_worker_took_comes_back(open_store: OpenStore) -
     store = await open_store()
     info = await worker(store)
     await store.submit([new_job("a")])
-    _, taken = await store._lane.take("default", 1, hold=0.3)
+    _, taken = await store._lane.take("default", 1, hold=1.5)
     assert [entry.job_id for entry in taken] == ["a"]
     request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
     assert await store.claim(request) == []
     begun = time.monotonic()
     while not (deliveries := await store.claim(request)):
         await asyncio.sleep(0.01)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
     assert [one.job_id for one in deliveries] == ["a"]
 
 

@@ -27,11 +27,12 @@ async def claim_all(url: str, limit: int) -> list[tuple[str, int]]:
     )
     await store.register(worker, 60)
     request = ClaimRequest(worker=worker.id, queues=("default",), limit=limit)
+    # Before it is ready, so that no process is left without any.
+    deliveries = await store.claim(request)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
     taken: list[tuple[str, int]] = []
-    deliveries = await store.claim(request)
     while deliveries:
         taken += [(one.job_id, one.token) for one in deliveries]
         endings = [

@@ -24,7 +24,7 @@ async def test_waiting_costs_little(ticking: SqlStore) -> None:
             await ticking.wait_for_work(["default"], 1.0)
         spent = time.process_time() - begun
     assert len(seen) <= 3 * 5
-    assert spent < 3 * 0.05
+    assert spent < 3 * 0.2
 
 
 async def test_many_who_wait_share_their_looks(ticking: SqlStore, clock: FakeClock) -> None:

@@ -194,7 +194,7 @@ async def test_heartbeats_do_not_wait_for_other_work(
         stuck = [asyncio.create_task(ticking.cancel(["a"])) for _ in range(15)]
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         await until(lambda: connection.execute(waiting).scalar_one() == 10)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert (await ticking.renew(worker, 60)).live
         connection.rollback()
     await asyncio.gather(*stuck)
@@ -202,7 +202,7 @@ async def test_heartbeats_do_not_wait_for_other_work(
 
 @postgresql_only
 async def test_a_call_is_bounded_in_time(settings: Settings, engine: Engine) -> None:
-    impatient = msgspec.structs.replace(settings, store_timeout=0.3)
+    impatient = msgspec.structs.replace(settings, store_timeout=2.0)
     async with _opened(impatient) as store:
         await store.submit([new_job("a")])
         with engine.connect() as connection:
@@ -210,7 +210,7 @@ async def test_a_call_is_bounded_in_time(settings: Settings, engine: Engine) -> 
             begun = time.monotonic()
             with pytest.raises(StoreUnavailable, match="does not answer in time"):
                 await store.get(["a"])
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 10
             connection.rollback()
         assert (await store.get(["a"]))[0] is not None
 

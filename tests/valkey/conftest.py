@@ -78,5 +78,5 @@ async def over_line(
     line: Line, settings: Settings, open_store: OpenStore, clock: FakeClock
 ) -> World:
     """A store that reaches its server over the line, with short time-outs."""
-    given = Settings(valkey_url=line.url, namespace=settings.namespace, store_timeout=0.5)
+    given = Settings(valkey_url=line.url, namespace=settings.namespace, store_timeout=2.0)
     return World(await open_store(given), clock)

@@ -147,7 +147,7 @@ async def test_who_waits_for_an_end_survives_a_killed_subscription(
     begun = time.monotonic()
     await world.finish(delivery)
     assert _succeeded(await waiting)
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 10
 
 
 async def test_a_deaf_subscription_costs_a_moment_and_is_replaced(
@@ -190,7 +190,7 @@ async def test_a_silent_server_is_given_up_in_time(over_line: World, line: Line)
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="did not answer in time"):
         await over_line.job("a")
-    assert 0.4 < time.monotonic() - begun < 3
+    assert 1.9 < time.monotonic() - begun < 20
     line.silent = False
     assert (await over_line.job("a")).id == "a"
 

@@ -18,7 +18,7 @@ from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
 
 
-async def eventually(condition: Callable[[], bool], timeout: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], timeout: float = 20.0) -> None:
     """Return once `condition` holds."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - conditions of any kind, without an event
@@ -57,14 +57,14 @@ class Direct:
         [submitted] = await self.store.submit([job])
         return submitted.job_id
 
-    async def ended(self, job_id: str, timeout: float = 10.0) -> Job:
+    async def ended(self, job_id: str, timeout: float = 20.0) -> Job:
         """The job once it has ended."""
         job = await self.store.wait_for_end(job_id, timeout)
         assert job is not None
         assert job.state.terminal, job
         return job
 
-    async def reached(self, job_id: str, *states: str, timeout: float = 10.0) -> Job:
+    async def reached(self, job_id: str, *states: str, timeout: float = 20.0) -> Job:
         """The job once it is in one of these states."""
         async with asyncio.timeout(timeout):
             while True:

@@ -62,10 +62,11 @@ def test_cancel_ends_all_that_the_job_has_started(rig: Rig) -> None:
         until(lambda: job.refresh().record.cancel_requested)
         asked = time.monotonic()
         until(lambda: cancelled(job))
-        # The worker hears of it within a second; then the grace, then SIGTERM at once.
-        assert time.monotonic() - asked < 1 + grace + 2
+        # The worker hears of it within a second; then the grace, then SIGTERM at once. The rest is
+        # for a crowded machine: the job wants 60 s.
+        assert time.monotonic() - asked < 1 + grace + 13
         assert not proctree.living(programs)
-        until(lambda: not zombies(worker) and not any(one.is_running() for one in programs), 2)
+        until(lambda: not zombies(worker) and not any(one.is_running() for one in programs))
 
 
 def test_a_time_out_ends_all_that_the_job_has_started(rig: Rig) -> None:
@@ -75,4 +76,4 @@ def test_a_time_out_ends_all_that_the_job_has_started(rig: Rig) -> None:
         until(lambda: job.refresh().state is JobState.FAILED)
         assert job.record.reason is Reason.TIMEOUT
         assert not proctree.living(programs)
-        until(lambda: not zombies(worker) and not any(one.is_running() for one in programs), 2)
+        until(lambda: not zombies(worker) and not any(one.is_running() for one in programs))

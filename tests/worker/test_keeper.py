@@ -18,7 +18,7 @@ from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
 from tests.worker.direct import eventually
 
-LEASE = 0.5
+LEASE = 1.5
 
 
 class Away(ModelStore):
@@ -121,17 +121,17 @@ async def test_a_lease_is_lost_by_the_own_clock(store: Away, keeper: Keeper, mod
     await keeper.enroll(info, holder)
     store.mode = mode
     moment = time.monotonic()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await holder.lost.wait()
     # Not before it is over, and soon after: somebody else may have its jobs by now.
-    assert LEASE * 0.7 < time.monotonic() - moment < LEASE * 3
+    assert LEASE * 0.7 < time.monotonic() - moment < LEASE * 5
 
 
 async def test_a_lease_that_the_store_ended_is_lost(store: Away, keeper: Keeper) -> None:
     info, holder = identity(), Holder()
     await keeper.enroll(info, holder)
     await store.unregister(info)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await holder.lost.wait()
 
 
@@ -164,7 +164,7 @@ async def test_registering_waits_for_the_store(store: Away, keeper: Keeper) -> N
     await asyncio.sleep(0.05)
     assert not enrolling.done()
     store.mode = "there"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await enrolling
 
 

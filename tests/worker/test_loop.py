@@ -173,14 +173,14 @@ async def test_loading_resources_does_not_count_towards_the_time_out() -> None:
 
     @app.resource
     async def slow() -> str:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.2)
         return "loaded"
 
     async def use(engine: Any) -> str:
         return str(engine)
 
     use.__annotations__["engine"] = Annotated[str, slow]
-    app.task(timeout=0.15)(use)
+    app.task(timeout=0.8)(use)
 
     async with directly(app) as direct:
         assert (await direct.ended(await direct.submit("use"))).result == b'"loaded"'

@@ -56,7 +56,7 @@ def test_the_jobs_of_a_killed_tree_run_elsewhere_once_its_lease_is_over(rig: Rig
             first.kill_tree()
             until(lambda: started(rig, jobs, 2))
             # A lease of 2 s, a sweep of 0.2 s, and a crowded machine.
-            assert max(line.at for line in rig.lines("start")) - moment < 10
+            assert max(line.at for line in rig.lines("start")) - moment < 20
 
 
 def test_nothing_outlives_its_supervisor(rig: Rig) -> None:
@@ -67,7 +67,7 @@ def test_nothing_outlives_its_supervisor(rig: Rig) -> None:
         tree = worker.tree()
         assert len(tree) >= 4
         worker.process.kill()
-        psutil.wait_procs(tree, timeout=5)
+        psutil.wait_procs(tree, timeout=20)
         assert not proctree.living(tree)
 
 
