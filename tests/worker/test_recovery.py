@@ -167,6 +167,6 @@ def test_a_worker_that_was_suspended_past_its_lease_starts_anew(rig: Rig) -> Non
             for process in first.tree():
                 process.send_signal(signal.SIGCONT)
             until(lambda: line.pid not in {process.pid for process in first.tree()})
-            assert "lost its lease" in first.log
+            until(lambda: "lost its lease" in first.log)
             assert job.result(30) == 2
     assert [end.pid for end in rig.lines("end", job.id)] != [line.pid]
