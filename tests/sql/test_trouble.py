@@ -168,18 +168,22 @@ async def test_a_claim_that_lost_its_connection_says_so(
 
 
 @postgresql_only
-async def test_a_deadlock_is_tried_again(ticking: SqlStore, engine: Engine) -> None:
-    await ticking.submit([new_job("a"), new_job("b")])
+async def test_a_deadlock_is_tried_again(settings: Settings, engine: Engine) -> None:
+    # Who has waited so long looks for a deadlock, once. The store must not look too early.
+    url = f"{settings.database_url}&options=-c%20deadlock_timeout%3D4s"
     lock = text("SELECT 1 FROM ferryman_jobs WHERE id = :id FOR UPDATE")
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    with engine.connect() as first, engine.connect() as observer:
-        first.execute(lock, {"id": "b"})
-        cancelling = asyncio.create_task(ticking.cancel(["a", "b"]))
-        await until(lambda: observer.execute(waiting).scalar_one() == 1)
-        # Now each waits for the other, and the one that began to wait first is thrown out.
-        await asyncio.to_thread(first.execute, lock, {"id": "a"})
-        first.rollback()
-    assert await cancelling == ["applied", "applied"]
+    async with _opened(msgspec.structs.replace(settings, database_url=url)) as store:
+        await store.submit([new_job("a"), new_job("b")])
+        with engine.connect() as first, engine.connect() as observer:
+            first.execute(text("SET LOCAL deadlock_timeout = '60s'"))
+            first.execute(lock, {"id": "b"})
+            cancelling = asyncio.create_task(store.cancel(["a", "b"]))
+            await until(lambda: observer.execute(waiting).scalar_one() == 1)
+            # Now each waits for the other, and the store is thrown out.
+            await asyncio.to_thread(first.execute, lock, {"id": "a"})
+            first.rollback()
+        assert await cancelling == ["applied", "applied"]
 
 
 @postgresql_only
