@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -159,15 +160,13 @@ class Link:
                 replies[at] = reply
         return replies
 
-    async def _exchange(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
+    async def _exchange(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Send commands and read as many replies; errors of the server are replies too."""
         async with self._room:
             connection = await self._connected()
             try:
-                packed = [connection.pack_command(*command) for command in commands]
-                await connection.send_packed_command(
-                    [part for parts in packed for part in parts], check_health=False
-                )
+                packed = [pack_command(command) for command in commands]
+                await connection.send_packed_command(packed, check_health=False)
                 replies = [await _reply(connection) for _ in packed]
             except BaseException:
                 await connection.disconnect(nowait=True)
