@@ -18,13 +18,14 @@ from contextlib import contextmanager
 from typing import Any, Final
 from unittest import mock
 
+import hiredis
 from redis import Redis
 from tests import servers
 
 from benchmarks.first_reading import receipts
 from ferryman import Ferryman, Task, codec
 from ferryman.client.portal import new_event_loop
-from ferryman.stores.valkey import calls, connection, producers
+from ferryman.stores.valkey import calls, producers
 from ferryman.worker.executor import Executor
 from ferryman.worker.keeping import new_identity
 from ferryman.worker.loop import Worker
@@ -44,7 +45,7 @@ WORKER: Final[Places] = {
     "executor": [(Executor, "execute")],
     "encode the result": [(codec, "encode_result")],
     "outcome to ending": [(RunningJobs, "_conclude")],
-    "pack endings": [(calls, "_endings"), (connection, "pack_command")],
+    "pack endings": [(calls, "_endings"), (hiredis, "pack_command")],
 }
 CALLER: Final[Places] = {
     "encode and check arguments": [(codec.Signature, "encode")],
@@ -52,7 +53,7 @@ CALLER: Final[Places] = {
     "pack the job": [
         (calls, "pack_new"),
         (producers, "pack_new"),
-        (connection, "pack_command"),
+        (hiredis, "pack_command"),
     ],
     "handle": [(Task, "_handles")],
 }

@@ -30,7 +30,7 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
     @property
     def pace(self) -> Pace:
         """Some calls at once: while the server works on one, the worker does on another."""
-        return Pace(exchanges=2)
+        return Pace(exchanges=4)
 
     async def open(self) -> None:
         """See `JobStore.open`."""
