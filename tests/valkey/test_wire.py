@@ -16,7 +16,7 @@ Answers = dict[bytes, list[bytes]]
 
 @contextlib.asynccontextmanager
 async def answering(answers: Answers) -> AsyncIterator[tuple[Link, Callable[[], int]]]:
-    """A link to a server that says these pieces to a command, an empty one being the end; else OK."""
+    """A link to a server that says these pieces to a command, or OK; an empty one is its end."""
     serving: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
