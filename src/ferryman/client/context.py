@@ -48,6 +48,7 @@ class JobContext:
         token: its fencing token. It grows with every delivery of the job: make the job's own
             writes conditional on it, and a delivery that lost its lease cannot overwrite.
         attempt: 1 for the first try; hand-backs and snoozes do not count.
+        log: a logger whose records carry the job's id, task and attempt.
     """
 
     def __init__(
