@@ -46,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         store_timeout: seconds that a single call to a server may take.
         dead_letter_ttl: seconds that a failed job is kept at least; `None` is: for ever.
         max_history: terminal jobs of one queue kept at most; `None` is: no limit by count.
-        linger: seconds that the ending of a job waits for others to share a statement with.
+        linger: seconds that the ending of a job waits for others to share a statement of the
+            database with.
         allow: settings of a server to put up with although they break a promise: `eviction`
             (Valkey deletes jobs when memory is short), `no-aof` (Valkey forgets jobs when it is
             restarted), `no-fsync` and `async-commit` (PostgreSQL acknowledges what a crash may

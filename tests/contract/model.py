@@ -28,6 +28,7 @@ from ferryman.stores.base import (
     ClaimRequest,
     Finding,
     JobFilter,
+    Pace,
     Page,
     ProgressUpdate,
     Renewal,
@@ -43,6 +44,7 @@ class ModelStore:
     """A `JobStore` in memory. No call awaits in its middle, so each is atomic."""
 
     kind = "model"
+    pace = Pace()
 
     def __init__(self, data: ModelData, clock: Callable[[], int]) -> None:
         self.data = data

@@ -377,6 +377,43 @@ def test_what_the_worker_fills_in_is_not_asked_for() -> None:
         signature.encode((1,), {"engine": 5})
 
 
+def place(self: int, _0: str, /, under: Color, *, cls: Point | None = None) -> None:
+    """A function whose parameters are called as a struct's fields had better not be."""
+
+
+@pytest.mark.parametrize(
+    ("data", "args", "kwargs"),
+    [
+        (b'[[1,"a","red"],{}]', [1, "a", Color.RED], {}),
+        (b'[[1,"a"],{"under":"red"}]', [1, "a", Color.RED], {}),
+        (b'[[1,"a"],{"cls":{"x":2},"under":"red"}]', [1, "a", Color.RED], {"cls": Point(2.0)}),
+        (b'[[1,"a","red"],{"cls":null}]', [1, "a", Color.RED], {"cls": None}),
+    ],
+)
+def test_arguments_arrive_alike_by_position_and_by_name(
+    data: bytes, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    assert Signature(place, frozenset()).decode(data) == (args, kwargs)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'[[1,"a"],{}]',
+        b'[[1],{"_0":"a","under":"red"}]',
+        b'[[1,"a","red"],{"under":"red"}]',
+        b'[[1,"a","red",null],{}]',
+        b'[[1,"a","red"],{"other":1}]',
+        b'[[1,"a","blue"],{}]',
+        b'[[1,"a","red"],{"cls":{"x":"2"}}]',
+        b'[[1,"a","red"]]',
+    ],
+)
+def test_arguments_that_a_function_does_not_take_are_refused(data: bytes) -> None:
+    with pytest.raises(InvalidArguments):
+        Signature(place, frozenset()).decode(data)
+
+
 @pytest.mark.parametrize("kind", [complex, len, Callable[[], int], Point | Cat | Movie])
 def test_an_annotation_that_cannot_be_checked_is_refused_at_once(kind: Any) -> None:
     value: Any = object()

@@ -1,18 +1,20 @@
 """The worker's loop: slots, stops, and a store whose replies get lost."""
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 import pytest
 
 from ferryman import JobContext, JobState, Reason, current_job
 from ferryman.domain.errors import LeaseLost, StoreUnavailable
-from ferryman.domain.job import Delivery
+from ferryman.domain.job import Delivery, NewJob
 from ferryman.domain.outcomes import Ending
-from ferryman.stores.base import ClaimRequest, Verdict
+from ferryman.stores.base import ClaimRequest, Pace, Verdict
+from ferryman.worker import loop
 from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
 from tests.worker.direct import Direct, client, directly, eventually
@@ -258,49 +260,70 @@ async def test_jobs_wait_until_a_process_retires() -> None:
         assert (info.succeeded, info.queued) == (3, 2)
 
 
-class Unreliable(ModelStore):
-    """Loses replies, as a network does: the call was made, and its caller never hears of it."""
+class Distant(ModelStore):
+    """A model at the end of a long line, which may lose replies: the call was made all the same.
 
-    def __init__(self) -> None:
+    Attributes:
+        way: seconds that a call takes to get there, and its reply to come back.
+        lose: so many replies are lost.
+        refuse: so many calls never get there.
+        most_running: the most jobs that ran at any moment, in the eyes of the store.
+        most_calls: the most calls that were under way at any moment.
+    """
+
+    def __init__(self, way: float = 0.0, pace: Pace | None = None) -> None:
         super().__init__(ModelData(), lambda: time.time_ns() // 1_000_000)
-        self.lose = 0
-        self.refuse = 0
+        self.pace = pace or Pace()
+        self.way = way
+        self.lose = self.refuse = 0
+        self.most_running = self.most_calls = self._calls = 0
 
-    def _reply(self, value: Any) -> Any:
-        if self.lose:
-            self.lose -= 1
-            raise StoreUnavailable("the reply was lost")
-        return value
-
-    def _arrive(self) -> None:
-        if self.refuse:
-            self.refuse -= 1
-            raise StoreUnavailable("nobody there")
+    @contextlib.asynccontextmanager
+    async def _line(self) -> AsyncIterator[None]:
+        self._calls += 1
+        self.most_calls = max(self.most_calls, self._calls)
+        try:
+            await asyncio.sleep(self.way)
+            if self.refuse:
+                self.refuse -= 1
+                raise StoreUnavailable("nobody there")
+            yield
+            running = sum(queue.running for queue in await self.queues())
+            self.most_running = max(self.most_running, running)
+            if self.lose:
+                self.lose -= 1
+                raise StoreUnavailable("the reply was lost")
+            await asyncio.sleep(self.way)
+        finally:
+            self._calls -= 1
 
     async def claim(self, request: ClaimRequest) -> list[Delivery]:
-        self._arrive()
-        claimed: list[Delivery] = self._reply(await super().claim(request))
-        return claimed
+        async with self._line():
+            return await super().claim(request)
 
     async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
-        self._arrive()
-        verdicts: list[Verdict] = self._reply(await super().finish(endings))
-        return verdicts
+        async with self._line():
+            return await super().finish(endings)
 
     async def finish_and_claim(
         self, endings: Sequence[Ending], request: ClaimRequest
     ) -> tuple[list[Verdict], list[Delivery]]:
-        self._arrive()
-        both: tuple[list[Verdict], list[Delivery]] = self._reply(
-            (await ModelStore.finish(self, endings), await ModelStore.claim(self, request))
-        )
-        return both
+        async with self._line():
+            verdicts = await ModelStore.finish(self, endings)
+            return verdicts, await ModelStore.claim(self, request)
+
+
+PACES = [Pace(), Pace(exchanges=3), Pace(linger=0.002)]
 
 
 @pytest.mark.parametrize("fault", ["lose", "refuse"])
 @pytest.mark.parametrize("times", [1, 2, 3])
-async def test_lost_calls_lose_no_job_and_run_none_twice(fault: str, times: int) -> None:
-    app, store = client(), Unreliable()
+@pytest.mark.parametrize("pace", PACES)
+async def test_lost_calls_lose_no_job_and_run_none_twice(
+    fault: str, times: int, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LEAST_SHARE", 1)
+    app, store = client(), Distant(0.0005, pace)
     runs: list[int] = []
 
     @app.task
@@ -317,3 +340,89 @@ async def test_lost_calls_lose_no_job_and_run_none_twice(fault: str, times: int)
             ended = await direct.ended(job, 20)
             assert (ended.state, ended.attempts, ended.kills) == (JobState.SUCCEEDED, 0, 0)
     assert sorted(runs) == list(range(20))
+
+
+async def test_calls_beside_one_another_ask_for_no_more_than_can_run() -> None:
+    app, store = client(), Distant(0.003, Pace(exchanges=2))
+
+    @app.task
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    async with directly(app, store, concurrency=40) as direct:
+        jobs = [await direct.submit("work") for _ in range(400)]
+        await asyncio.gather(*map(direct.ended, jobs))
+    assert store.most_calls == 2
+    assert store.most_running == 40
+
+
+async def test_an_ending_alone_waits_for_no_other() -> None:
+    """It shares a call with those that end while that is under way, and with none else."""
+    app, store, gate = client(), Distant(0.05, Pace(exchanges=2)), Gate()
+    ended: list[int] = []
+
+    @app.task
+    async def work(number: int) -> None:
+        if number:
+            await gate.wait()
+        ended.append(number)
+
+    async with directly(app, store, concurrency=40) as direct:
+        long = [await direct.submit("work", number) for number in range(1, 4)]
+        await gate.entered(3)
+        short = await direct.submit("work", 0)
+        assert (await direct.ended(short)).state is JobState.SUCCEEDED
+        assert ended == [0]
+        gate.out.set()
+        await asyncio.gather(*map(direct.ended, long))
+        assert store.most_calls == 1
+
+
+class Hinting(ModelStore):
+    """Gives each hint once, and never without reason.
+
+    Attributes:
+        waits: how often somebody began to wait for a hint.
+        hint: set by whoever gives one.
+        behind: a job that comes, with a hint, right behind the claim that follows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ModelData(), lambda: time.time_ns() // 1_000_000)
+        self.waits = 0
+        self.hint = asyncio.Event()
+        self.behind: NewJob | None = None
+
+    async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
+        self.waits += 1
+        await self.hint.wait()
+        self.hint.clear()
+
+    async def finish_and_claim(
+        self, endings: Sequence[Ending], request: ClaimRequest
+    ) -> tuple[list[Verdict], list[Delivery]]:
+        both = await super().finish_and_claim(endings, request)
+        if self.behind is not None:
+            await self.submit([self.behind])
+            self.behind = None
+            self.hint.set()
+            await eventually(lambda: not self.hint.is_set())
+        return both
+
+
+async def test_a_hint_that_comes_while_a_claim_is_under_way_is_not_forgotten() -> None:
+    app, store, gate = client(), Hinting(), Gate()
+
+    @app.task
+    async def work() -> None:
+        await gate.wait()
+
+    async with directly(app, store) as direct:
+        first = await direct.submit("work")
+        store.hint.set()
+        await gate.entered(1)
+        await eventually(lambda: not store.hint.is_set() and store.waits > 0)
+        second = store.behind = app.named("work").new_job((), {})
+        gate.out.set()
+        await direct.ended(first)
+        await direct.reached(second.id, "succeeded")

@@ -1,6 +1,7 @@
 """The running job, as its own code sees it."""
 
 import contextvars
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
@@ -65,9 +66,12 @@ class JobContext:
         self.token = delivery.token
         self.attempt = delivery.attempts + 1
         self.deliveries = delivery.deliveries
-        self.log = logging.LoggerAdapter(
-            logger, {"job_id": self.id, "task": self.task, "attempt": self.attempt}
-        )
+
+    @functools.cached_property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose records carry the job's id, task and attempt."""
+        fields = {"job_id": self.id, "task": self.task, "attempt": self.attempt}
+        return logging.LoggerAdapter(logger, fields)
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
         """Tell how far the job is: `current` of `total` (any unit), and a line of text.

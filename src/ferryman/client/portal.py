@@ -5,7 +5,8 @@ import atexit
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from concurrent.futures import CancelledError
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -43,13 +44,15 @@ class Portal:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("use the method with the a-prefix here: this is the portal's thread")
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        call = _Call(coroutine)
+        loop.call_soon_threadsafe(call.begin)
         try:
-            return future.result()
+            call.wait()
         except BaseException:
             # An interrupted caller (Ctrl-C) must not leave the call behind, half done.
-            future.cancel()
+            loop.call_soon_threadsafe(call.cancel)
             raise
+        return call.result()
 
     def close(self) -> None:
         """Stop the loop; the next `run` starts a new one."""
@@ -89,6 +92,40 @@ class Portal:
         # A script that ends without `close()` still says goodbye to its servers.
         atexit.unregister(self.close)
         atexit.register(self.close)
+
+
+class _Call(Generic[T]):
+    """A coroutine on the portal's loop, for which a thread waits.
+
+    A lock is all that the two share: a future of `concurrent.futures` costs more than the rest.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+        self._ended = threading.Lock()
+        self._ended.acquire()
+
+    def begin(self) -> None:
+        """Start it; on the loop."""
+        self._task = asyncio.ensure_future(self._coroutine)
+        self._task.add_done_callback(lambda _: self._ended.release())
+
+    def cancel(self) -> None:
+        """Cancel it; on the loop."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def wait(self) -> None:
+        """Return once it has ended; in the thread."""
+        self._ended.acquire()
+
+    def result(self) -> T:
+        """What it returned or raised."""
+        assert self._task is not None  # noqa: S101 - narrows the type
+        if self._task.cancelled():
+            raise CancelledError("the portal was closed meanwhile")
+        return self._task.result()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -53,6 +53,19 @@ class Verdict(StrEnum):
     """The job is running; its worker was asked to stop it."""
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """How a busy worker best talks to a store.
+
+    Attributes:
+        exchanges: how many calls that finish and claim gain from being under way at once, so that
+            no job waits for the way of another's.
+        linger: seconds that an ending waits for others, to share a call with them.
+    """
+
+    exchanges: int = 1
+    linger: float = 0.0
+
+
 class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Up to `limit` jobs for `worker`, from `queues` in this order.
 
@@ -124,6 +137,11 @@ class JobStore(Protocol):
     @property
     def kind(self) -> str:
         """`"sqlite"`, `"postgresql"` or `"valkey"`."""
+        ...
+
+    @property
+    def pace(self) -> Pace:
+        """How a busy worker best talks to this store."""
         ...
 
     # -- life ------------------------------------------------------------------------------

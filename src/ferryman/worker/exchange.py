@@ -2,7 +2,7 @@
 to have arrived."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from ferryman.domain.job import Delivery, WorkerInfo
@@ -20,11 +20,12 @@ class Traded(NamedTuple):
 
 
 class Exchange:
-    """Finishes and claims under one worker's identity, one call at a time.
+    """Finishes and claims under one worker's identity.
 
     A claim whose reply is lost may have been made all the same: then jobs run under this worker
     that it does not know of, and its lease keeps them from everybody else. So after such a call,
-    and once more a lease later for a server that was slow, all but the known ones go back.
+    and once more a lease later for a server that was slow, all but the known ones go back. No
+    other call may be under way then, for what it is about to bring is not known either.
     """
 
     def __init__(self, store: JobStore, info: WorkerInfo, lease: float) -> None:
@@ -36,11 +37,13 @@ class Exchange:
 
     @property
     def overdue(self) -> bool:
-        """Whether lost deliveries must be looked for before anything is claimed."""
+        """Whether the next call looks for lost deliveries, and so must be the only one."""
         again = self.look_again_at
         return self._in_doubt or (again is not None and time.monotonic() >= again)
 
-    async def trade(self, endings: Sequence[Ending], limit: int, held: Collection[str]) -> Traded:
+    async def trade(
+        self, endings: Sequence[Ending], limit: int, held: Callable[[], Collection[str]]
+    ) -> Traded:
         """Write `endings` and claim up to `limit` jobs, in one call where both are wanted.
 
         Args:
@@ -55,19 +58,21 @@ class Exchange:
         if not limit:
             return Traded(await self._store.finish(endings), [], claimed=False)
         request = ClaimRequest(worker=self._info.id, queues=self._info.queues, limit=limit)
-        self._in_doubt = True
-        if endings:
-            traded = Traded(*await self._store.finish_and_claim(endings, request), claimed=True)
-        else:
-            traded = Traded([], await self._store.claim(request), claimed=True)
-        self._in_doubt = False
-        return traded
+        try:
+            if not endings:
+                return Traded([], await self._store.claim(request), claimed=True)
+            return Traded(*await self._store.finish_and_claim(endings, request), claimed=True)
+        except BaseException:
+            self._in_doubt = True
+            raise
 
-    async def _clear_doubt(self, endings: Sequence[Ending], held: Collection[str]) -> Traded:
+    async def _clear_doubt(
+        self, endings: Sequence[Ending], held: Callable[[], Collection[str]]
+    ) -> Traded:
         # First the endings: their jobs are not held, and must not be handed back.
         verdicts = await self._store.finish(endings) if endings else []
         first = self._in_doubt
-        await self._store.hand_back(self._info, kill=False, keep=held)
+        await self._store.hand_back(self._info, kill=False, keep=held())
         self._in_doubt = False
         self.look_again_at = time.monotonic() + self._lease if first else None
         return Traded(verdicts, [], claimed=False)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from ferryman.client.client import Client
@@ -11,7 +10,7 @@ from ferryman.client.task import Task
 from ferryman.domain.job import PAYLOAD_VERSION, Delivery
 from ferryman.domain.outcomes import MAX_KILLS, Outcome, Parked
 from ferryman.worker.attempt import Attempt, Stop
-from ferryman.worker.perform import Call, perform, time_limit
+from ferryman.worker.perform import Bound, Call, perform, time_limit
 from ferryman.worker.threads import Threads
 
 logger = logging.getLogger("ferryman.worker")
@@ -81,7 +80,7 @@ class Executor:
         return await perform(task, delivery, attempt.context, self._resources, call)
 
     def _call_on_loop(self, attempt: Attempt, task: Task[..., Any]) -> Call:
-        async def call(function: Callable[[], Any]) -> Any:
+        async def call(function: Bound) -> Any:
             limit = time_limit(task, attempt.delivery)
             return await call_coroutine(attempt, function, limit, self._cancel_grace)
 
@@ -92,7 +91,7 @@ class Executor:
             # It can only look at its context. Its slot comes back when it ends.
             return self._cancel_grace if why is Stop.CANCEL else 0.0
 
-        async def call(function: Callable[[], Any]) -> Any:
+        async def call(function: Bound) -> Any:
             refuse_if_stopped(attempt)
             attempt.in_thread = True
             with attempt.interruptible(interrupt):
@@ -119,12 +118,12 @@ def refuse_if_stopped(attempt: Attempt) -> None:
 
 async def call_coroutine(
     attempt: Attempt,
-    function: Callable[[], Any],
+    function: Bound,
     limit: float | None,
     cancel_grace: float | None,
 ) -> Any:
     """Await the function's coroutine in this very task, which a request to stop cancels."""
-    current = asyncio.current_task()
+    current = attempt.running or asyncio.current_task()
     assert current is not None  # noqa: S101 - narrows the type
 
     def interrupt(why: Stop) -> float | None:

@@ -18,7 +18,8 @@ _CALM: Final = {Reason.RETURNED, Reason.SNOOZED, Reason.HANDED_BACK, Reason.CANC
 
 def began(delivery: Delivery) -> None:
     """A delivery starts."""
-    logger.debug("%s starts", delivery.task, extra=_fields(delivery))
+    if logger.isEnabledFor(logging.DEBUG):
+        logger.debug("%s starts", delivery.task, extra=_fields(delivery))
 
 
 def ended(attempt: Attempt, ending: Ending) -> None:

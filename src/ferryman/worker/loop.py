@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import time
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from ferryman.worker.isolate import ChildPool
 from ferryman.worker.messages import Why
 from ferryman.worker.options import WorkerOptions
 from ferryman.worker.outage import Outage
-from ferryman.worker.running import Host, RunningJobs
+from ferryman.worker.running import Ended, Host, RunningJobs
 from ferryman.worker.threads import Threads
 
 logger = logging.getLogger("ferryman.worker")
@@ -30,6 +31,8 @@ UNWIND: Final = 0.25
 """Seconds that jobs have to unwind when the grace is over."""
 LAST_CALL: Final = 0.2
 """Seconds that the last write to the store may take then, and the tearing down of resources."""
+LEAST_SHARE: Final = 16
+"""Endings or free slots at least for which a call is made beside another."""
 TEAR_DOWN: Final = 10.0
 """Seconds that resources have to be torn down where no grace sets a shorter time."""
 
@@ -61,8 +64,8 @@ class Worker:
         self._options = options
         self._info = info
         self._wake = asyncio.Event()
-        self._told_to_stop = asyncio.Event()
         self._hungry = True
+        self._plenty = False
         self._empty = False
         self._stop_at: float | None = None
         lifetime = options.max_lifetime
@@ -70,7 +73,14 @@ class Worker:
         spread = random.uniform(0.9, 1.0)  # noqa: S311 - spreads load, guards nothing
         self._retire_at = None if lifetime is None else time.monotonic() + lifetime * spread
         self._drained: list[asyncio.Future[bool]] = []
-        self._lease_lost = False
+        self._pace = store.pace
+        share = math.ceil(options.concurrency / self._pace.exchanges)
+        self._share = min(options.concurrency, max(LEAST_SHARE, share))
+        self._trades: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._claiming = 0
+        self._trade_again_at = 0.0
+        self._fault: Exception | None = None
         self._closed = False
         self._outage = Outage(logger, f"the worker's exchange with the {store.kind} store")
         self._exchange = Exchange(store, info, client.settings.lease)
@@ -115,17 +125,22 @@ class Worker:
         Raises:
             LeaseLost: the lease is over. Whatever still runs must be stopped at once.
         """
-        while (why := self._over()) is None:
-            await self._turn()
-        if self._jobs.busy:
-            await self._hand_back_rest()
-        return why
+        try:
+            while (why := self._over()) is None:
+                await self._turn()
+            if self._jobs.busy or self._under_way:
+                await self._hand_back_rest()
+            return why
+        finally:
+            for task in self._trades:
+                task.cancel()
+            await asyncio.gather(*self._trades, return_exceptions=True)
 
     def stop(self, grace: float) -> None:
         """Claim no more, and be gone in `grace` seconds; a shorter grace takes effect."""
         at = time.monotonic() + grace
         self._stop_at = at if self._stop_at is None else min(at, self._stop_at)
-        self._told_to_stop.set()
+        self._trade_again_at = 0.0
         self._wake.set()
 
     def cancel(self, jobs: Iterable[tuple[str, int]]) -> None:
@@ -134,7 +149,7 @@ class Worker:
 
     def lose_lease(self) -> None:
         """Whoever keeps the lease found that it is over: `run` raises `LeaseLost`."""
-        self._lease_lost = True
+        self._fault = LeaseLost("the keeper of the lease found that it is over")
         self._wake.set()
 
     async def drain(self) -> bool:
@@ -188,9 +203,9 @@ class Worker:
     # -- the loop ------------------------------------------------------------------------------
 
     def _over(self) -> Why | None:
-        if self._lease_lost:
-            raise LeaseLost("the keeper of the lease found that it is over")
-        idle = not self._jobs.busy
+        if self._fault is not None:
+            raise self._fault
+        idle = not (self._jobs.busy or self._under_way)
         if self._stop_at is not None and (idle or time.monotonic() >= self._stop_at):
             return Why.STOPPED
         if self._retiring and idle:
@@ -200,37 +215,81 @@ class Worker:
         return None
 
     async def _turn(self) -> None:
-        """Exchange endings for deliveries, or else wait until there is something to exchange."""
+        """Begin to exchange endings for deliveries, or else wait until there is a reason to."""
         self._wake.clear()
-        if self._jobs.endings and self._jobs.unfinished:
-            await asyncio.sleep(self._client.settings.linger)
+        if self._pace.linger and self._jobs.ended and self._jobs.running and not self._under_way:
+            await asyncio.sleep(self._pace.linger)
+        now = time.monotonic()
         limit = self._appetite()
-        if self._jobs.endings or limit or self._exchange.overdue:
-            await self._trade(limit)
+        if self._may_trade(now, limit):
+            self._begin_trade(limit)
         else:
-            await self._rest()
+            await self._rest(now)
 
-    async def _trade(self, limit: int) -> None:
-        endings = list(self._jobs.endings)
+    def _may_trade(self, now: float, limit: int) -> bool:
+        """Whether there is something to exchange now.
+
+        A call that is alone is made at once. Others are made beside it for as much as would fill
+        one: what is less waits until it returns, and so shares the next.
+        """
+        if now < self._trade_again_at:
+            return False
+        if not self._under_way:
+            return bool(self._jobs.ended or limit or self._exchange.overdue)
+        if self._exchange.overdue or self._under_way >= self._pace.exchanges:
+            return False
+        return len(self._jobs.ended) >= self._share or (self._plenty and limit >= self._share)
+
+    def _begin_trade(self, limit: int) -> None:
+        ended = self._jobs.take(self._share)
+        self._under_way += 1
+        self._claiming += limit
+        if limit:
+            self._hungry = False  # unless it is said again from now on
+        task = asyncio.create_task(self._trade(ended, limit))
+        self._trades.add(task)
+        task.add_done_callback(self._trades.discard)
+
+    async def _trade(self, ended: list[Ended], limit: int) -> None:
+        try:
+            await self._exchange_for(ended, limit)
+        except Exception as error:
+            self._fault = error
+        finally:
+            self._under_way -= 1
+            self._wake.set()
+
+    async def _exchange_for(self, ended: list[Ended], limit: int) -> None:
+        endings = [one.ending for one in ended]
         try:
             await self._buffer.flush()
-            traded = await self._exchange.trade(endings, limit, self._jobs.held(len(endings)))
+            traded = await self._exchange.trade(endings, limit, self._jobs.held)
         except StoreError as error:
-            await self._pause(self._outage.failed(error))
+            self._jobs.put_back(ended)
+            self._hungry = True
+            self._pause(error)
             return
+        except BaseException:
+            self._jobs.put_back(ended)
+            raise
+        finally:
+            self._claiming -= limit
         if traded.claimed or not limit:
             self._outage.passed()  # else it only looked for what a failed claim may have left
-        self._jobs.written(traded.verdicts)
+        self._jobs.written(ended, traded.verdicts)
         self._jobs.start(traded.deliveries)
         if traded.claimed:
             await self._fed(len(traded.deliveries), limit)
+        elif limit:
+            self._hungry = True
 
     async def _fed(self, claimed: int, limit: int) -> None:
-        """After a claim: one that was filled may be followed by another at once."""
-        self._hungry = claimed == limit
-        if self._hungry:
+        """After a claim: one that was filled may be followed by others at once."""
+        self._plenty = claimed == limit
+        if self._plenty or self._hungry:
             return
-        if not claimed and self._asked_for_end and not self._jobs.busy:
+        alone = self._under_way == 1
+        if not claimed and alone and self._asked_for_end and not self._jobs.busy:
             await self._look_for_end()
         else:
             self._hints.listen()
@@ -241,7 +300,7 @@ class Worker:
             moved, _ = await self._store.promote()
         except StoreError as error:
             moved = 1
-            await self._pause(self._outage.failed(error))
+            self._pause(error)
         if moved:
             self._hungry = True
             return
@@ -255,29 +314,31 @@ class Worker:
                 waiter.set_result(drained)
         self._drained.clear()
 
-    async def _rest(self) -> None:
+    async def _rest(self, now: float) -> None:
         """Wait until something changes, or the clock brings something."""
         retire_at = None if self._retiring else self._retire_at
-        moments = [retire_at, self._stop_at, self._exchange.look_again_at]
-        soonest = min((moment for moment in moments if moment is not None), default=None)
-        await _within(None if soonest is None else soonest - time.monotonic(), self._wake)
+        moments = [retire_at, self._stop_at, self._exchange.look_again_at, self._trade_again_at]
+        # What is past waits for the calls that are under way.
+        soonest = min((moment for moment in moments if moment and moment > now), default=None)
+        await _within(None if soonest is None else soonest - now, self._wake)
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait before a call is made again, but not past the moment to leave."""
-        if self._stop_at is not None:
-            await asyncio.sleep(max(0.0, min(seconds, self._stop_at - time.monotonic())))
-        else:
-            await _within(seconds, self._told_to_stop)
+    def _pause(self, error: StoreError) -> None:
+        """Wait before a call is made again; calls that fail together count as one."""
+        now = time.monotonic()
+        if now >= self._trade_again_at:
+            self._trade_again_at = now + self._outage.failed(error)
 
     def _appetite(self) -> int:
         """How many jobs to claim: free slots, where there may be jobs for them."""
         if self._stop_at is not None or self._retiring:
             return 0
-        if not (self._hungry or self._jobs.endings):
+        if not (self._hungry or self._plenty or self._jobs.ended):
             return 0
-        free = self._info.concurrency - self._jobs.slots
+        free = min(self._share, self._info.concurrency - self._jobs.slots - self._claiming)
         most = self._options.max_jobs
-        return max(0, free if most is None else min(free, most - self._jobs.started))
+        return max(
+            0, free if most is None else min(free, most - self._jobs.started - self._claiming)
+        )
 
     def _work_may_be_there(self) -> None:
         self._hungry = True
@@ -296,10 +357,12 @@ class Worker:
     async def _hand_back_rest(self) -> None:
         """The grace is over: stop what still runs, and write what it came to."""
         await self.abandon()
-        if self._jobs.endings:
-            with contextlib.suppress(StoreError, TimeoutError):
-                async with asyncio.timeout(LAST_CALL):
-                    await self._trade(0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_CALL):
+                if self._trades:
+                    await asyncio.wait(self._trades)
+                if self._jobs.ended:
+                    await self._exchange_for(self._jobs.take(len(self._jobs.ended)), 0)
 
 
 async def _within(seconds: float | None, event: asyncio.Event) -> None:

@@ -24,8 +24,11 @@ from ferryman.domain.policy import MAX_DELAY, RetryPolicy
 from ferryman.domain.states import Reason
 from ferryman.worker.failures import describe
 
-Call = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Calls a function with all its arguments bound: here, on the loop, or in a thread."""
+Bound = Callable[[], Any]
+"""A function with all its arguments bound."""
+
+Call = Callable[[Bound], Awaitable[Any]]
+"""Calls one: here, on the loop, or in a thread."""
 
 
 def retry_policy(task: Task[..., Any], delivery: Delivery) -> RetryPolicy:
@@ -64,7 +67,7 @@ async def perform(
 
 async def _bind(
     task: Task[..., Any], delivery: Delivery, context: JobContext, resources: LiveResources
-) -> Callable[[], Any]:
+) -> Bound:
     function, signature = task.function, task.signature
     if function is None or signature is None:
         raise InvalidArguments(f"the code of {task.name!r} is not in this process")

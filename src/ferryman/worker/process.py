@@ -102,6 +102,7 @@ class WorkerProcess:
             self._channel.send(Ready())
             last: Message = Leaving(await worker.run())
         except LeaseLost:
+            logger.error("lost its lease; its jobs start elsewhere")
             return LeaseGone()  # the supervisor kills this process: nothing ends its jobs sooner
         except ResourceBroken as error:
             traceback.print_exception(error.__cause__)

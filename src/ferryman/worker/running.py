@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ferryman.client.client import Client
 from ferryman.client.context import JobContext, Reporter
@@ -27,6 +27,13 @@ class Host(Protocol):
         ...
 
 
+class Ended(NamedTuple):
+    """An attempt that came to its outcome, and what is to be written of it."""
+
+    attempt: Attempt
+    ending: Ending
+
+
 class RunningJobs:
     """All attempts whose code has not ended, and all endings that are not written yet.
 
@@ -34,7 +41,7 @@ class RunningJobs:
         changed: called when an attempt came to its outcome, and when its slot is free.
 
     Attributes:
-        endings: what is to be written, in the order in which the attempts ended.
+        ended: what is to be written, in the order in which the attempts ended.
         started: how many attempts there have been.
     """
 
@@ -52,8 +59,8 @@ class RunningJobs:
         self._host = host
         self._changed = changed
         self._attempts: dict[tuple[str, int], Attempt] = {}
-        self._ended: list[Attempt] = []
-        self.endings: list[Ending] = []
+        self._unfinished = 0
+        self.ended: list[Ended] = []
         self.started = 0
 
     @property
@@ -67,14 +74,19 @@ class RunningJobs:
         return [attempt for attempt in self._attempts.values() if attempt.outcome is None]
 
     @property
-    def busy(self) -> bool:
-        """Whether an attempt has no outcome yet, or an outcome is not written yet."""
-        return bool(self.endings or self.unfinished)
+    def running(self) -> bool:
+        """Whether an attempt has no outcome yet."""
+        return self._unfinished > 0
 
-    def held(self, sent: int) -> set[str]:
-        """The ids of the jobs that are in this worker's hands, but for the first `sent` endings."""
+    @property
+    def busy(self) -> bool:
+        """Whether an attempt has no outcome yet, or an outcome is not taken to be written yet."""
+        return self.running or bool(self.ended)
+
+    def held(self) -> set[str]:
+        """The ids of the jobs that are in this worker's hands, but for what was taken."""
         held = {attempt.delivery.job_id for attempt in self.unfinished}
-        return held | {ending.job_id for ending in self.endings[sent:]}
+        return held | {ended.ending.job_id for ended in self.ended}
 
     def start(self, deliveries: Iterable[Delivery]) -> None:
         """Begin with what was claimed; each runs in a task of its own, once this one waits."""
@@ -83,11 +95,18 @@ class RunningJobs:
             joblog.began(delivery)
             attempt.running = asyncio.create_task(self._run(attempt))
 
-    def written(self, verdicts: Sequence[Verdict]) -> None:
-        """The store has said what became of the first endings."""
-        ended, self._ended = self._ended[: len(verdicts)], self._ended[len(verdicts) :]
-        del self.endings[: len(verdicts)]
-        for attempt, verdict in zip(ended, verdicts, strict=True):
+    def take(self, most: int) -> list[Ended]:
+        """What is to be written next; then call `written`, or `put_back` if it could not be."""
+        taken, self.ended = self.ended[:most], self.ended[most:]
+        return taken
+
+    def put_back(self, taken: list[Ended]) -> None:
+        """It is not sure whether this was written."""
+        self.ended = taken + self.ended
+
+    def written(self, taken: Iterable[Ended], verdicts: Sequence[Verdict]) -> None:
+        """The store has said what became of this."""
+        for (attempt, _), verdict in zip(taken, verdicts, strict=True):
             if attempt.isolated:
                 self._host.child_ended(attempt.delivery.job_id)
             if verdict is not Verdict.APPLIED:
@@ -111,6 +130,7 @@ class RunningJobs:
         context = JobContext(delivery, self._reporter, self._client.completion(delivery))
         attempt = Attempt(delivery, context, delivery.options.retry or policy.retry, self._conclude)
         self._attempts[delivery.job_id, delivery.token] = attempt
+        self._unfinished += 1
         self.started += 1
         if task is not None and needs_isolation(task, delivery):
             # Said before any job of the same claim runs: one of them may kill this process.
@@ -125,8 +145,8 @@ class RunningJobs:
 
     def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
         ending = settle(outcome, self._facts(attempt))
-        self._ended.append(attempt)
-        self.endings.append(ending)
+        self._unfinished -= 1
+        self.ended.append(Ended(attempt, ending))
         joblog.ended(attempt, ending)
         self._changed()
 

@@ -33,6 +33,7 @@ from ferryman.stores.base import (
     Clock,
     Finding,
     JobFilter,
+    Pace,
     Page,
     ProgressUpdate,
     Renewal,
@@ -98,6 +99,11 @@ class SqlStore:
     def kind(self) -> str:
         """`"sqlite"` or `"postgresql"`."""
         return self._dialect.kind
+
+    @property
+    def pace(self) -> Pace:
+        """One transaction at a time, which endings wait to share."""
+        return Pace(linger=self._settings.linger)
 
     # -- life ------------------------------------------------------------------------------
 

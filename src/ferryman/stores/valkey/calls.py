@@ -4,6 +4,7 @@
 each `.lua` file says what these numbers and strings mean.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from ferryman.stores.base import ProgressUpdate, Verdict
 from ferryman.stores.valkey.codes import STATE_OF, STATES, VERDICTS, Code
 from ferryman.stores.valkey.connection import Call
 from ferryman.stores.valkey.records import (
+    PackedJob,
     Record,
     optional,
     pack_detail,
@@ -74,11 +76,37 @@ def submit(
 def _taken(queue: str, jobs: Sequence[NewJob], reply: list[Any]) -> Taken:
     submitted: list[Submitted] = []
     for job, code, holder in zip(jobs, reply[::2], reply[1::2], strict=False):
-        if code == Code.REFUSED:
-            return Taken(submitted, unpack_id(holder))
-        job_id = unpack_id(holder) if code == Code.RETURNED else job.id
-        submitted.append(Submitted(job_id, queue, code == Code.CREATED))
+        answer = _answer(queue, job.id, code, holder)
+        if isinstance(answer, str):
+            return Taken(submitted, answer)
+        submitted.append(answer)
     return Taken(submitted, None)
+
+
+Each = list[Submitted | str]
+
+
+def submit_each(
+    target: Target, now: Now, ids: Sequence[str], packed: Sequence[PackedJob], *, announced: bool
+) -> Call[Each | None]:
+    """Take jobs in that have nothing to do with each other: what was submitted, or who holds the
+    key that refused it; `None` as for `submit`."""
+    arguments = [now, int(announced), *itertools.chain.from_iterable(packed)]
+
+    def read(reply: list[Any]) -> Each | None:
+        if reply == [Code.UNKNOWN_QUEUE]:
+            return None
+        answers = zip(ids, reply[::2], reply[1::2], strict=True)
+        return [_answer(target.queue, *answer) for answer in answers]
+
+    return Call(load("queue", "submit"), target.prefix, arguments, read)
+
+
+def _answer(queue: str, job_id: str, code: int, holder: bytes) -> Submitted | str:
+    if code == Code.REFUSED:
+        return unpack_id(holder)
+    there = unpack_id(holder) if code == Code.RETURNED else job_id
+    return Submitted(there, queue, code == Code.CREATED)
 
 
 def announce(shared: str, queue: str) -> Call[int]:

@@ -1,7 +1,7 @@
 """The way to the server: connections, retries, time-outs, and the errors that callers see.
 
-A reply is told from the others only by its place, so a connection on which anything went wrong (a
-time-out, a cancelled caller, half a reply) is closed and never used again.
+A connection on which anything went wrong (a time-out, a cancelled caller, half a reply) is closed
+and never used again.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from ferryman.domain.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
 from ferryman.settings import scrub
 from ferryman.stores.valkey.scripts import Script
+from ferryman.stores.valkey.wire import Command, Wire
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Call(Generic[T]):
     arguments: Sequence[bytes | str | int | float]
     read: Callable[[Any], T]
 
-    def command(self, *, whole: bool = False) -> tuple[bytes | str | int | float, ...]:
+    def command(self, *, whole: bool = False) -> Command:
         """What is sent: the script by its hash, or as a whole where the server lacks it."""
         if self.script is None:
             return tuple(self.arguments)
@@ -83,7 +84,7 @@ class Link:
         self.shown: Final = shown(url)
         self._timeout = timeout
         self._factory = _factory(url, min(timeout, CONNECT_TIMEOUT))
-        self._idle: list[AbstractConnection] = []
+        self._idle: list[Wire] = []
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._closed = False
 
@@ -125,7 +126,7 @@ class Link:
         """Close every connection. Closing twice is fine."""
         self._closed = True
         while self._idle:
-            await self._idle.pop().disconnect()
+            await self._idle.pop().close()
 
     async def _replies(
         self, calls: Sequence[Call[Any]], repeat: bool, timeout: float | None
@@ -159,29 +160,22 @@ class Link:
                 replies[at] = reply
         return replies
 
-    async def _exchange(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
+    async def _exchange(self, commands: Iterable[Command]) -> list[Any]:
         """Send commands and read as many replies; errors of the server are replies too."""
         async with self._room:
-            connection = await self._connected()
-            try:
-                packed = [connection.pack_command(*command) for command in commands]
-                await connection.send_packed_command(
-                    [part for parts in packed for part in parts], check_health=False
-                )
-                replies = [await _reply(connection) for _ in packed]
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-            await self._put_back(connection)
-            return replies
+            wire = await self._connected()
+            replies = await wire.exchange(commands)
+            self._idle.append(wire)
+        if self._closed:
+            await self.close()
+        return replies
 
-    async def _connected(self) -> AbstractConnection:
+    async def _connected(self) -> Wire:
         while self._idle:
-            connection = self._idle.pop()
-            if connection.is_connected and not await _has_ended(connection):
-                return connection
-            await connection.disconnect(nowait=True)
-        return await self._new_connection()
+            wire = self._idle.pop()
+            if wire.usable:
+                return wire
+        return Wire(await self._new_connection())
 
     async def _new_connection(self) -> AbstractConnection:
         connection: AbstractConnection = self._factory.make_connection()  # type: ignore[no-untyped-call]
@@ -193,12 +187,6 @@ class Link:
                 raise error.__cause__ from None  # on Unix sockets the driver calls it a broken line
             raise
         return connection
-
-    async def _put_back(self, connection: AbstractConnection) -> None:
-        if self._closed:
-            await connection.disconnect()
-        else:
-            self._idle.append(connection)
 
     def translated(self, error: Exception) -> StoreError:
         """The driver's error as one of ours, with the server's address and without its password."""
@@ -212,8 +200,7 @@ class Link:
         if isinstance(error, AuthenticationError):
             return StoreError(f"the server at {self.shown} refused the login: {error}")
         if isinstance(error, ResponseError):
-            passing = str(error).startswith(_PASSING) or type(error).__name__ == "ReadOnlyError"
-            kind = StoreUnavailable if passing else StoreError
+            kind = StoreUnavailable if str(error).startswith(_PASSING) else StoreError
             return kind(f"the server at {self.shown} refused: {error}")
         if isinstance(error, _BROKEN):
             reason = str(error).rstrip(".") or "it did not answer in time"
@@ -243,24 +230,3 @@ def _factory(url: str, connect_timeout: float) -> ConnectionPool:
 def shown(url: str) -> str:
     """A server's URL for messages: without a password, be it before the host or in the query."""
     return scrub(url).partition("?")[0]
-
-
-async def _has_ended(connection: AbstractConnection) -> bool:
-    """Whether an idle connection was closed by the server, or has a reply that nobody waits for."""
-    try:
-        return bool(await _can_read(connection))
-    except (RedisError, OSError):
-        return True
-
-
-# Older releases of the driver have the same check under another name.
-_can_read: Final[Callable[[AbstractConnection], Any]] = (
-    getattr(AbstractConnection, "can_read", None) or AbstractConnection.can_read_destructive
-)
-
-
-async def _reply(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error

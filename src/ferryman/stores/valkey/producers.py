@@ -1,24 +1,34 @@
 """Taking jobs in, and what people do to them afterwards."""
 
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NoReturn
 
 from ferryman.domain.errors import ConfigError, JobExists, StoreError
 from ferryman.domain.job import NewJob, Submitted
+from ferryman.settings import Settings
 from ferryman.stores.base import Verdict
 from ferryman.stores.valkey import calls
 from ferryman.stores.valkey.base import Grounds, bounded
-from ferryman.stores.valkey.calls import Taken
+from ferryman.stores.valkey.calls import Taken, Target
+from ferryman.stores.valkey.gathering import Answer, Gathering
+from ferryman.stores.valkey.records import PackedJob, pack_new
 
 
 class Producers(Grounds):
     """`submit` and the other verbs of those who have jobs done."""
 
+    def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
+        super().__init__(settings, clock)
+        self._gatherings: Final[dict[str, Gathering]] = {}
+
     async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
         """See `JobStore.submit`. One script call a queue, in one round trip where order is free."""
         if transaction is not None:
             _no_transactions()
+        if len(jobs) == 1:
+            return [await self._submit_one(jobs[0])]
         # Only a refusal asks for an order among queues: nothing after it is taken in.
         if any(job.unique and job.on_conflict == "refuse" for job in jobs):
             return await self._submit_in_order(jobs)
@@ -31,6 +41,31 @@ class Producers(Grounds):
             ConfigError: always.
         """
         _no_transactions()
+
+    async def _submit_one(self, job: NewJob) -> Submitted:
+        """Together with others that come at the same time."""
+        gathering = self._gatherings.get(job.queue)
+        if gathering is None:
+            send = functools.partial(self._submit_each, self._target(job.queue))
+            gathering = self._gatherings[job.queue] = Gathering(send)
+        return await gathering.submit(job, pack_new(job, alone=True))
+
+    async def _submit_each(
+        self, target: Target, jobs: Sequence[NewJob], packed: Sequence[PackedJob]
+    ) -> list[Answer]:
+        submit = functools.partial(
+            calls.submit_each, target, self._now(), [job.id for job in jobs], packed
+        )
+        given = await self._link.run(submit(announced=False), repeat=True)
+        if given is None:
+            await self._announce(target.queue)
+            given = await self._link.run(submit(announced=True), repeat=True)
+        if given is None:
+            raise _unknown(target.queue)
+        return [
+            one if isinstance(one, Submitted) else _refusal(job, one)
+            for job, one in zip(jobs, given, strict=True)
+        ]
 
     async def _submit_in_order(self, jobs: Sequence[NewJob]) -> list[Submitted]:
         """Runs of one queue go one after another."""
@@ -111,12 +146,18 @@ def _parts(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
 
 def _accepted(part: Sequence[NewJob], taken: Taken | None) -> list[Submitted]:
     if taken is None:
-        raise StoreError(f"the queue {part[0].queue} was announced and is not known: try again")
+        raise _unknown(part[0].queue)
     if taken.refused_by is not None:
-        refused = part[len(taken.submitted)]
-        raise JobExists(
-            f"the unique key {refused.unique!r} of the queue {refused.queue} is held by the live "
-            f"job {taken.refused_by}",
-            taken.refused_by,
-        )
+        raise _refusal(part[len(taken.submitted)], taken.refused_by)
     return taken.submitted
+
+
+def _unknown(queue: str) -> StoreError:
+    return StoreError(f"the queue {queue} was announced and is not known: try again")
+
+
+def _refusal(job: NewJob, holder: str) -> JobExists:
+    return JobExists(
+        f"the unique key {job.unique!r} of the queue {job.queue} is held by the live job {holder}",
+        holder,
+    )

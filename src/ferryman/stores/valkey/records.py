@@ -127,21 +127,31 @@ def pack_progress(progress: Progress | None) -> bytes:
 # -- requests ----------------------------------------------------------------------------------
 
 
-def pack_new(job: NewJob) -> tuple[bytes, bytes, bytes, bytes]:
-    """A new job as `submit` takes it: id, head, unique key, description and arguments.
+PackedJob = tuple[bytes, bytes, bytes, bytes]
+"""A new job as `submit` takes it: id, head, unique key, description and arguments."""
+
+_REFUSE, _RETURN, _REFUSE_ALONE = range(3)
+
+
+def pack_new(job: NewJob, *, alone: bool = False) -> PackedJob:
+    """A new job as it is stored.
+
+    Args:
+        alone: where its unique key refuses it, the jobs behind it in the same call are not.
 
     Raises:
         InvalidName: an id outside of the allowed pattern.
     """
     description = _pack_description(job)
     expires = 0 if job.expires_in is None else milliseconds(job.expires_in) + 1
+    refuse = _REFUSE_ALONE if alone else _REFUSE
     head = b"".join(
         (
             job.priority.to_bytes(2, "big", signed=True),
             milliseconds(job.delay).to_bytes(6, "big"),
             max(0, job.run_at or 0).to_bytes(6, "big"),
             expires.to_bytes(6, "big"),
-            bytes((job.held, job.on_conflict == "return")),
+            bytes((job.held, _RETURN if job.on_conflict == "return" else refuse)),
             len(description).to_bytes(3, "big"),
         )
     )

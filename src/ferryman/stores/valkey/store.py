@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ferryman.stores.base import Finding
+from ferryman.stores.base import Finding, Pace
 from ferryman.stores.valkey import calls, doctor
 from ferryman.stores.valkey.deliveries import Deliveries
 from ferryman.stores.valkey.hints import Hints
@@ -26,6 +26,11 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
     def kind(self) -> str:
         """`"valkey"`, whichever of the two the server is."""
         return "valkey"
+
+    @property
+    def pace(self) -> Pace:
+        """Some calls at once: while the server works on one, the worker does on another."""
+        return Pace(exchanges=4)
 
     async def open(self) -> None:
         """See `JobStore.open`."""

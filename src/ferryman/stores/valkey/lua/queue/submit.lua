@@ -6,9 +6,11 @@
 -- ARGV  1 now, or ''   2 '1': the queue's name is announced   then, for each job:
 --       id, head, unique key, description .. arguments
 --       head: priority, delay (ms), run at (ms; 0: none), expires in + 1 (ms; 0: never), held,
---             on conflict (0: refuse, 1: return), length of the description
+--             on conflict (0: refuse it and all behind it, 1: return, 2: refuse it alone),
+--             length of the description
 -- Returns {code} for a queue that was never announced, else for each job a code and an id (of the
---       holder of the unique key; '' otherwise); fewer than were given if one was refused
+--       holder of the unique key; '' otherwise); fewer than were given if one was refused with all
+--       behind it
 -- Codes unknown_queue, created, present, returned, refused
 -- include: clock
 -- include: specification
@@ -16,7 +18,7 @@
 
 local now = clock(ARGV[1])
 local CHUNK = 500
-local ON_CONFLICT = { [0] = CODE.refused, [1] = CODE.returned }
+local ON_CONFLICT = { [0] = CODE.refused, [1] = CODE.returned, [2] = CODE.refused }
 
 local function new_job(id, head, unique, body)
   local priority, delay, run_at, expires, held, on_conflict, size =
@@ -31,7 +33,7 @@ local function new_job(id, head, unique, body)
   return {
     id = id, initial = initial, created = now, priority = priority, size = size, due = due,
     expires = expires > 0 and now + expires - 1 or 0, unique = unique, body = body,
-    on_conflict = ON_CONFLICT[on_conflict],
+    on_conflict = ON_CONFLICT[on_conflict], refused_with_all = on_conflict == 0,
   }
 end
 
@@ -95,7 +97,7 @@ local function take_all(jobs)
     local code, holder = take_in(job, there, ready)
     reply[#reply + 1] = code
     reply[#reply + 1] = holder
-    if code == CODE.refused then
+    if code == CODE.refused and job.refused_with_all then
       break
     end
   end
