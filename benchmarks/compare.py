@@ -13,9 +13,7 @@ from typing import Any
 
 from benchmarks import environments, ground, noise, systems, workloads
 from benchmarks.stand import Failed, stand
-from benchmarks.workloads import Turn
-
-SHORT_WORKLOADS = ("drain", "enqueue", "pickup", "naps", "memory")
+from benchmarks.turn import Turn
 
 
 class Record:
@@ -43,21 +41,31 @@ def run(record: Record, names: list[str], chosen: list[str], rounds: int, full: 
     for number in range(1, rounds + 1):
         for name in names:
             system = systems.ALL[name]
-            record.add("noise", round(noise.calibration(), 2))
+            record.add("noise", {"system": name, "round": number, **noise.calibration()})
             wanted = [one for one in chosen if number == 1 or one not in workloads.ONCE]
-            with ground.Ground(system) as place:
-                turn = Turn(system, place, paces[name], full=full)
-                if number == 1 and not _introduced(record, turn):
+            for counting in (False, True):
+                some = [one for one in wanted if (one in workloads.STATEMENTS) == counting]
+                if not some:
                     continue
-                for workload in wanted:
-                    _measure(record, turn, workload, number)
+                with ground.Ground(system, statements=counting) as place:
+                    turn = Turn(system, place, paces[name], full=full)
+                    if _known(record, turn):
+                        for workload in some:
+                            _measure(record, turn, workload, number)
 
 
-def _introduced(record: Record, turn: Turn) -> bool:
+def _known(record: Record, turn: Turn) -> bool:
     """Whether the system can be run here at all; its settings are kept."""
+    name = turn.system.name
+    if name in record.content["settings"]:
+        return True
+    if any(
+        one["system"] == name and one["workload"] == "start" for one in record.content["failures"]
+    ):
+        return False
     try:
         with stand(turn.ground, turn.system) as one:
-            record.content["settings"][turn.system.name] = one.abilities["settings"]
+            record.content["settings"][name] = one.abilities["settings"]
     except (environments.Unavailable, Failed) as error:
         _failed(record, turn, "start", error)
         return False
@@ -66,8 +74,6 @@ def _introduced(record: Record, turn: Turn) -> bool:
 
 def _measure(record: Record, turn: Turn, workload: str, number: int) -> None:
     name = turn.system.name
-    if name not in record.content["settings"]:
-        return
     try:
         for reading in workloads.ALL[workload](turn):
             entry = {"system": name, "round": number, **reading._asdict()}
@@ -104,7 +110,7 @@ def main() -> None:
         systems.ALL if given.full else systems.SHORT
     )
     chosen = _names(given.workload, workloads.ALL, "workload", parser) or list(
-        workloads.ALL if given.full else SHORT_WORKLOADS
+        workloads.ALL if given.full else workloads.SHORT
     )
     moment = datetime.now(UTC)
     path = given.json or Path(f".ferryman/benchmarks/{moment:%Y-%m-%d-%H%M%S}.json")

@@ -57,8 +57,17 @@ ALL: Final = {
         _redis("taskiq"),
         _redis("taskiq-results", "taskiq", "results"),
         _redis("saq"),
+        _redis("bullmq"),
+        _redis("arq"),
+        _redis("docket"),
+        _redis("streaq"),
+        _redis("celery"),
+        _redis("celery-results", "celery", "results"),
+        _redis("rq"),
+        _redis("rq-forking", "rq", "forking"),
         _sql("pgqueuer"),
         _sql("oban", (3, 12)),
+        _sql("chancy"),
         _sql("procrastinate"),
     )
 }
