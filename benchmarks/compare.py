@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments, ground, noise, systems, workloads
+from benchmarks import environments, ground, noise, plot, report, systems, workloads
+from benchmarks.readings import Readings
 from benchmarks.stand import Failed, stand
 from benchmarks.turn import Turn
 
@@ -119,7 +120,11 @@ def main() -> None:
     record = Record(path, **facts, machine=ground.description())
     began = time.monotonic()
     run(record, names, chosen, given.rounds or (5 if given.full else 3), given.full)
-    print(f"{time.monotonic() - began:.0f} s; readings in {path}")
+    picture = path.with_suffix(".svg")
+    readings = Readings(record.content)
+    picture.write_text(plot.svg(readings))
+    print(f"\n{report.page(readings)}")
+    print(f"{time.monotonic() - began:.0f} s; readings in {path}, picture in {picture}")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ class Stand:
         with contextlib.suppress(BrokenPipeError):
             self._pipe(self._producer.stdin).close()
         _end(self._producer)
+        self._pipe(self._producer.stdout).close()
         self._log.close()
 
     def everything(self) -> range:

@@ -54,6 +54,7 @@ ALL: Final = {
         _redis("dramatiq"),
         _redis("dramatiq-results", "dramatiq", "results"),
         _redis("huey"),
+        _redis("huey-results", "huey", "results"),
         _redis("taskiq"),
         _redis("taskiq-results", "taskiq", "results"),
         _redis("saq"),
