@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import environments, ground, noise, plot, report, systems, workloads
 from benchmarks.readings import Readings
-from benchmarks.stand import Failed, stand
+from benchmarks.stand import Failed
 from benchmarks.turn import Turn
 
 
@@ -38,7 +38,7 @@ class Record:
 
 def run(record: Record, names: list[str], chosen: list[str], rounds: int, full: bool) -> None:
     """Every system in turn, round after round."""
-    paces: dict[str, dict[str, float]] = {name: {} for name in names}
+    known: dict[str, dict[str, Any]] = {name: {} for name in names}
     for number in range(1, rounds + 1):
         for name in names:
             system = systems.ALL[name]
@@ -49,7 +49,7 @@ def run(record: Record, names: list[str], chosen: list[str], rounds: int, full: 
                 if not some:
                     continue
                 with ground.Ground(system, statements=counting) as place:
-                    turn = Turn(system, place, paces[name], full=full)
+                    turn = Turn(system, place, known[name], full=full)
                     if _known(record, turn):
                         for workload in some:
                             _measure(record, turn, workload, number)
@@ -65,8 +65,7 @@ def _known(record: Record, turn: Turn) -> bool:
     ):
         return False
     try:
-        with stand(turn.ground, turn.system) as one:
-            record.content["settings"][name] = one.abilities["settings"]
+        record.content["settings"][name] = turn.abilities["settings"]
     except (environments.Unavailable, Failed) as error:
         _failed(record, turn, "start", error)
         return False
@@ -82,13 +81,15 @@ def _measure(record: Record, turn: Turn, workload: str, number: int) -> None:
             print(
                 f"{name:24}{reading.measure:24}{reading.value:12,.2f}  {reading.detail}", flush=True
             )
-    except Failed as error:
+    except Exception as error:
+        # A run of hours goes on without this one.
         _failed(record, turn, workload, error)
 
 
 def _failed(record: Record, turn: Turn, workload: str, error: Exception) -> None:
     print(f"{turn.system.name}: {workload} failed: {error}", flush=True)
-    record.add("failures", {"system": turn.system.name, "workload": workload, "why": str(error)})
+    why = str(error) or repr(error)
+    record.add("failures", {"system": turn.system.name, "workload": workload, "why": why})
 
 
 def _names(text: str, known: Any, what: str, parser: argparse.ArgumentParser) -> list[str]:
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="all systems, all workloads")
     parser.add_argument("--only", default="", help="these systems")
     parser.add_argument("--workload", default="", help="these workloads")
-    parser.add_argument("--rounds", type=int, default=None, help="3; 5 with --full")
+    parser.add_argument("--rounds", type=int, default=None, help="2; 5 with --full")
     parser.add_argument("--json", type=Path, default=None, help="where the readings are kept")
     given = parser.parse_args()
     names = _names(given.only, systems.ALL, "system", parser) or list(
@@ -119,7 +120,7 @@ def main() -> None:
     facts = {"at": f"{moment:%Y-%m-%d %H:%M} UTC", "ferryman": version("ferryman")}
     record = Record(path, **facts, machine=ground.description())
     began = time.monotonic()
-    run(record, names, chosen, given.rounds or (5 if given.full else 3), given.full)
+    run(record, names, chosen, given.rounds or (5 if given.full else 2), given.full)
     picture = path.with_suffix(".svg")
     readings = Readings(record.content)
     picture.write_text(plot.svg(readings))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from benchmarks.peers.base import Kind, Work
+from benchmarks.peers.base import Work
 from benchmarks.proxy import proxied
 from benchmarks.stand import Stand
 from benchmarks.throughput import drain_once, known_pace
@@ -19,11 +19,9 @@ def distance(turn: Turn) -> Iterator[Reading]:
     """Drained at concurrency 100, near and behind a proxy that adds 1 ms each way: the share."""
     if turn.system.servers == ("sqlite",):
         return
-    with turn.stand() as one:
-        kind: Kind = one.abilities["kinds"][0]
-        concurrency = min(CONCURRENCY, one.abilities["most_concurrency"])
-        jobs = jobs_for(3.0, known_pace(turn, one))
-    work = Work(kind=kind, concurrency=concurrency)
+    jobs = jobs_for(3.0, known_pace(turn))
+    concurrency = min(CONCURRENCY, turn.abilities["most_concurrency"])
+    work = Work(kind=turn.kind, concurrency=concurrency)
     rates: dict[str, float] = {}
     for name, milliseconds in (("near", None), ("proxy", 0.0), ("far", MILLISECONDS)):
         with turn.stand() as one, _further(one, milliseconds) as elsewhere:

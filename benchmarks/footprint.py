@@ -8,7 +8,7 @@ import psutil
 
 from benchmarks import meters
 from benchmarks.ledger import waiting
-from benchmarks.peers.base import Kind, Work
+from benchmarks.peers.base import Work
 from benchmarks.stand import Stand
 from benchmarks.throughput import known_pace
 from benchmarks.turn import Reading, Turn, jobs_for, seen
@@ -22,17 +22,16 @@ PUBLISHED: Final = 1.5
 
 def memory(turn: Turn) -> Iterator[Reading]:
     """KiB that the servers hold for 1,000 queued jobs, and for 1,000 finished ones with results."""
+    task = f"receipt_{turn.kind}"
+    jobs = max(1000, min(20_000, jobs_for(5.0, known_pace(turn)) // 1000 * 1000))
     with turn.stand() as one:
-        kind: Kind = one.abilities["kinds"][0]
-        task = f"receipt_{kind}"
-        jobs = max(1000, min(20_000, jobs_for(5.0, known_pace(turn, one)) // 1000 * 1000))
         one.order("bulk", task, 100)  # what the first ones bring about is not counted
         one.rest()
         before = meters.held(one.environment)
         numbers, _ = one.order("bulk", task, jobs)
         one.rest()
         queued = meters.held(one.environment)
-        with one.working(Work(kind=kind)):
+        with one.working(Work(kind=turn.kind)):
             one.until_done(one.everything())
         detail = seen(one.read(numbers), numbers)
         finished = meters.held(one.environment)
@@ -46,9 +45,8 @@ def idle(turn: Turn) -> Iterator[Reading]:
     """A worker without jobs: percent of one core of it and of its servers, and its memory."""
     seconds = 10.0
     with turn.stand() as one:
-        kind: Kind = one.abilities["kinds"][0]
-        numbers, _ = one.order("bulk", f"noop_{kind}", 100)
-        with one.working(Work(kind=kind)) as worker:
+        numbers, _ = one.order("bulk", f"noop_{turn.kind}", 100)
+        with one.working(Work(kind=turn.kind)) as worker:
             one.until_done(numbers)
             one.rest()
             time.sleep(SETTLE)
@@ -71,17 +69,17 @@ def idle(turn: Turn) -> Iterator[Reading]:
 
 def cost(turn: Turn) -> Iterator[Reading]:
     """What one job costs the servers, enqueued by itself and drained; and CPU while drained."""
+    task, jobs = f"noop_{turn.kind}", jobs_for(3.0, known_pace(turn))
+    method = "one" if "enqueue" in turn.abilities["ways"] else "one_sync"
     with turn.stand() as one:
-        kind: Kind = one.abilities["kinds"][0]
-        method = "one" if "enqueue" in one.abilities["ways"] else "one_sync"
-        one.order(method, f"noop_{kind}", 10, seconds=10.0)
+        one.order(method, task, 10, seconds=10.0)
         start = _counted(one)
-        singles, _ = one.order(method, f"noop_{kind}", 1000, seconds=30.0)
+        singles, _ = one.order(method, task, 1000, seconds=30.0)
         enqueued = _counted(one)
-        one.order("bulk", f"noop_{kind}", jobs_for(3.0, known_pace(turn, one)))
+        one.order("bulk", task, jobs)
         filled = _counted(one)
         everything = one.everything()
-        with one.working(Work(kind=kind)) as worker:
+        with one.working(Work(kind=turn.kind)) as worker:
             spent = dict(
                 _spent(one, everything, {"worker": [worker], "servers": turn.ground.processes()})
             )

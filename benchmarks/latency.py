@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from benchmarks import figures
 from benchmarks.bodies import BURN, NAP
-from benchmarks.peers.base import Kind, Work
-from benchmarks.stand import Stand
+from benchmarks.peers.base import Work
 from benchmarks.throughput import known_pace
 from benchmarks.turn import MOST_JOBS, Reading, Turn, seen
 
@@ -18,11 +17,10 @@ BURNS_AT_A_TIME: Final = 2
 
 def pickup(turn: Turn) -> Iterator[Reading]:
     """Milliseconds from the begin of an enqueue to the begin of its job, idle and at half load."""
+    task = f"noop_{turn.kind}"
+    samples, seconds = (400, 12.0) if turn.full else (150, 4.0)
     with turn.stand() as one:
-        kind = one.abilities["kinds"][0]
-        task = f"noop_{kind}"
-        samples, seconds = (400, 12.0) if turn.full else (150, 5.0)
-        with one.working(Work(kind=kind)):
+        with one.working(Work(kind=turn.kind)):
             one.order("pickup", task, 20, seconds=30.0, pause=0.02)
             numbers, told = one.order("pickup", task, samples, seconds=seconds, pause=0.02)
         yield from _percentiles("pickup.idle", told["waits"], seen(one.read(numbers), numbers))
@@ -32,12 +30,14 @@ def pickup(turn: Turn) -> Iterator[Reading]:
 
 def _at_half_load(turn: Turn) -> Iterator[Reading]:
     """The load is half of what the system drains, or of what one caller can enqueue, if less."""
+    task, pace = f"noop_{turn.kind}", known_pace(turn)
+    method = "one" if "enqueue" in turn.abilities["ways"] else "one_sync"
     with turn.stand() as one:
-        kind = one.abilities["kinds"][0]
-        rate = 0.5 * min(known_pace(turn, one), _taken_in(one, f"noop_{kind}"))
-        with one.working(Work(kind=kind)):
-            one.until_done(one.everything())
-            numbers, told = one.order("load", f"noop_{kind}", MOST_JOBS, rate=rate, seconds=6.0)
+        numbers, told = one.order(method, task, 2000, seconds=1.0)
+        rate = 0.5 * min(pace, len(numbers) / told["seconds"])
+        with one.working(Work(kind=turn.kind)):
+            one.until_done(numbers)
+            numbers, told = one.order("load", task, MOST_JOBS, rate=rate, seconds=6.0)
             one.until_done(numbers)
         waits = [
             (one.ledger.began(number) - moment) / 1e9
@@ -48,13 +48,6 @@ def _at_half_load(turn: Turn) -> Iterator[Reading]:
         yield from _percentiles("pickup.load", waits, detail)
 
 
-def _taken_in(one: Stand, task: str) -> float:
-    """Jobs a second that one caller enqueues."""
-    method = "one" if "enqueue" in one.abilities["ways"] else "one_sync"
-    numbers, told = one.order(method, task, 2000, seconds=1.0)
-    return float(len(numbers) / told["seconds"])
-
-
 def _percentiles(measure: str, waits: list[float], detail: dict[str, Any]) -> Iterator[Reading]:
     for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         yield Reading(f"{measure}.{name}", figures.percentile(waits, share) * 1000, detail)
@@ -62,12 +55,11 @@ def _percentiles(measure: str, waits: list[float], detail: dict[str, Any]) -> It
 
 def naps(turn: Turn) -> Iterator[Reading]:
     """2,000 jobs that wait for 50 ms, 100 at a time: the share of the ideal second."""
+    if turn.abilities["most_concurrency"] < NAPS_AT_A_TIME:
+        return
     with turn.stand() as one:
-        if one.abilities["most_concurrency"] < NAPS_AT_A_TIME:
-            return
-        kind: Kind = one.abilities["kinds"][0]
-        numbers, _ = one.order("bulk", f"nap_{kind}", NAPS)
-        with one.working(Work(kind=kind, concurrency=NAPS_AT_A_TIME)):
+        numbers, _ = one.order("bulk", f"nap_{turn.kind}", NAPS)
+        with one.working(Work(kind=turn.kind, concurrency=NAPS_AT_A_TIME)):
             one.until_done(numbers)
         spans = one.read(numbers)
         detail = {
@@ -82,7 +74,7 @@ def naps(turn: Turn) -> Iterator[Reading]:
 def burn(turn: Turn) -> Iterator[Reading]:
     """Jobs of 20 ms of CPU in processes, two at a time: the share of the ideal."""
     with turn.stand() as one:
-        numbers, _ = one.order("bulk", one.abilities["burn"], BURNS)
+        numbers, _ = one.order("bulk", turn.abilities["burn"], BURNS)
         with one.working(Work(processes=BURNS_AT_A_TIME, burns=True)):
             one.until_done(numbers)
         spans = one.read(numbers)

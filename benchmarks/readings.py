@@ -25,15 +25,8 @@ class Readings:
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
         self._values: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-        self._unseen: dict[str, tuple[int, int]] = {}
         for entry in content["readings"]:
             self._values[entry["system"], entry["measure"]][entry["round"]] = entry["value"]
-            detail = entry["detail"]
-            missing, twice = self._unseen.get(entry["system"], (0, 0))
-            self._unseen[entry["system"]] = (
-                max(missing, detail.get("missing", 0)),
-                max(twice, detail.get("duplicates", 0)),
-            )
 
     @property
     def systems(self) -> list[str]:
@@ -71,9 +64,18 @@ class Readings:
         """How many times the other's reading, in each round that has both."""
         return paired(self.values(system, measure), self.values(other, measure))
 
-    def unseen(self) -> dict[str, tuple[int, int]]:
-        """By system, the most jobs of one measurement that were not done, or run twice."""
-        return {system: pair for system, pair in self._unseen.items() if any(pair)}
+    def unseen(self, system: str) -> dict[str, list[int]]:
+        """`missing`: of each measurement in which jobs were not done, how many; `duplicates` too.
+
+        Readings of the same measurement (percentiles of one drain) count as one.
+        """
+        found: dict[str, dict[tuple[Any, ...], int]] = {"missing": {}, "duplicates": {}}
+        for entry in self.content["readings"]:
+            for name, seen in found.items():
+                if entry["system"] == system and (number := entry["detail"].get(name)):
+                    key = (entry["round"], entry["measure"].split(".")[0], *entry["detail"].items())
+                    seen[key] = number
+        return {name: list(seen.values()) for name, seen in found.items() if seen}
 
     def noise(self, name: str) -> Sequence[float]:
         """The calibrations of the machine."""

@@ -168,9 +168,11 @@ def _cell(readings: Readings, system: str, measure: str, form: str) -> str:
 
 
 def _counting(readings: Readings) -> str:
+    words = {"missing": "not done", "duplicates": "run more than once"}
     lines = [
-        f"- {system}: at most {missing} jobs of one measurement not done, {twice} run again"
-        for system, (missing, twice) in readings.unseen().items()
+        f"- {system}: {sum(numbers)} jobs {words[name]}, in {len(numbers)} measurements"
+        for system in readings.systems
+        for name, numbers in readings.unseen(system).items()
     ]
     lines += [
         f"- {failure['system']}: {failure['workload']} failed: {failure['why'].splitlines()[0]}"

@@ -29,6 +29,9 @@ STALL = 30.0
 ORDER_LIMIT = 300.0
 """Seconds that an order to enqueue may take."""
 
+LEAVE = 3.0
+"""Seconds that a worker without jobs has to leave by itself."""
+
 LOOK = 0.02
 """Seconds between two looks into the ledger."""
 
@@ -197,7 +200,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(LEAVE)
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()

@@ -76,6 +76,6 @@ ALL: Final = {
 
 SHORT: Final = (
     *(name for name, system in ALL.items() if system.own),
-    "dramatiq", "huey", "taskiq", "saq", "pgqueuer", "oban", "procrastinate",
+    "dramatiq", "huey", "taskiq", "bullmq", "pgqueuer", "oban", "procrastinate",
 )  # fmt: skip
-"""Ferryman against the best of each kind."""
+"""Ferryman against the best of each kind; BullMQ for its bulk enqueue, which others lack."""

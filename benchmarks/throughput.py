@@ -1,40 +1,40 @@
 """Jobs a second: taken in, and drained."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import figures
-from benchmarks.peers.base import Kind, Work
+from benchmarks.peers.base import Work
 from benchmarks.stand import Stand
 from benchmarks.turn import MOST_JOBS, Reading, Turn, jobs_for, seen
 
-SECONDS = 3.0
-"""How long a drain is to take."""
+SECONDS: Final = 3.0
+"""How long a drain is to be counted; two thirds of it are enough."""
 
 
 def drain(turn: Turn) -> Iterator[Reading]:
     """Jobs a second of a worker that empties a full queue of jobs that do nothing."""
-    with turn.stand() as first:
-        kinds: list[Kind] = first.abilities["kinds"]
-    shapes = [(kinds[0], 1)]
+    shapes = [Work(kind=turn.kind)]
     if turn.full:
-        shapes = [(kind, processes) for kind in kinds for processes in (1, 2)]
-    for kind, processes in shapes:
-        yield long_drain(turn, Work(kind=kind, processes=processes), SECONDS)
+        kinds = turn.abilities["kinds"]
+        shapes = [Work(kind=kind, processes=number) for kind in kinds for number in (1, 2)]
+    for work in shapes:
+        yield long_drain(turn, work, SECONDS)
 
 
 def long_drain(turn: Turn, work: Work, seconds: float) -> Reading:
     """A drain of as many jobs as take about so long, however fast the system is."""
     measure = f"drain.{work.kind}.{work.processes}"
     pace = turn.pace(measure) or turn.pace(f"drain.{work.kind}.1")
-    jobs = 1000 if pace is None else jobs_for(seconds, pace)
+    whole = seconds / (1 - 2 * figures.EDGE)
+    jobs = 1000 if pace is None else jobs_for(whole, pace)
     while True:
         with turn.stand() as one:
             rate, counted, detail = drain_once(one, work, jobs)
         # Too short a drain is only good for finding out how many jobs it takes.
-        if counted >= seconds / 2 or jobs == MOST_JOBS:
+        if counted >= seconds * 2 / 3 or jobs == MOST_JOBS:
             return turn.learn(Reading(measure, rate, detail))
-        jobs = max(jobs_for(seconds, rate), min(MOST_JOBS, jobs * 2))
+        jobs = max(jobs_for(whole, rate), min(MOST_JOBS, jobs * 2))
 
 
 def drain_once(
@@ -53,18 +53,19 @@ def drain_once(
     return rate, seconds, {**seen(spans, numbers), "seconds": round(seconds, 2)}
 
 
-def known_pace(turn: Turn, one: Stand) -> float:
+def known_pace(turn: Turn) -> float:
     """Jobs a second that the system drains, measured now if it is not known yet."""
-    kind: Kind = one.abilities["kinds"][0]
-    known = turn.pace(f"drain.{kind}.1")
-    return known if known is not None else long_drain(turn, Work(kind=kind), 1.0).value
+    known = turn.pace(f"drain.{turn.kind}.1")
+    return known if known is not None else long_drain(turn, Work(kind=turn.kind), 1.0).value
 
 
 def enqueue(turn: Turn) -> Iterator[Reading]:
     """Jobs a second that are taken in; a figure counts those that a worker did afterwards."""
+    # No more than the worker does in a few seconds: all of them are to be seen done.
+    most = jobs_for(4.0 if turn.full else 2.0, known_pace(turn))
     with turn.stand() as one:
-        readings = list(_taken_in(turn, one))
-        with one.working(Work(kind=one.abilities["kinds"][0])):
+        readings = list(_taken_in(turn, one, most))
+        with one.working(Work(kind=turn.kind)):
             one.until_done(one.everything())
         for measure, numbers, seconds in readings:
             spans = one.read(numbers)
@@ -72,10 +73,8 @@ def enqueue(turn: Turn) -> Iterator[Reading]:
             yield turn.learn(Reading(measure, spans.done / seconds, detail))
 
 
-def _taken_in(turn: Turn, one: Stand) -> Iterator[tuple[str, range, float]]:
+def _taken_in(turn: Turn, one: Stand, most: int) -> Iterator[tuple[str, range, float]]:
     """What was measured, the jobs, and the seconds."""
-    # No more than the worker does in a few seconds: all of them are to be seen done.
-    most = jobs_for(4.0, known_pace(turn, one))
     limit = {"seconds": 2.0 if turn.full else 1.0}
     ways: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("enqueue", "one", "enqueue.one.async", limit),
@@ -84,9 +83,9 @@ def _taken_in(turn: Turn, one: Stand) -> Iterator[tuple[str, range, float]]:
         ("enqueue_many", "bulk", "enqueue.bulk", {}),
     )
     for needed, method, measure, details in ways:
-        if needed and needed not in one.abilities["ways"]:
+        if needed and needed not in turn.abilities["ways"]:
             continue
-        task = f"noop_{one.abilities['kinds'][0]}"
+        task = f"noop_{turn.kind}"
         one.order(method, task, 200, **details)  # connections are made, scripts loaded
         numbers, told = one.order(method, task, most, **details)
         yield measure, numbers, told["seconds"]

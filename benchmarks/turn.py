@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.ground import Ground
 from benchmarks.ledger import Spans
+from benchmarks.peers.base import Kind
 from benchmarks.stand import Stand, stand
 from benchmarks.systems import System
 
@@ -29,24 +30,40 @@ class Turn:
     """
 
     def __init__(
-        self, system: System, ground: Ground, pace: dict[str, float], *, full: bool
+        self, system: System, ground: Ground, known: dict[str, Any], *, full: bool
     ) -> None:
+        """`known` is kept from one turn of a system to its next."""
         self.system = system
         self.ground = ground
         self.full = full
-        self._pace = pace
+        self._known = known
 
     def stand(self) -> AbstractContextManager[Stand]:
         """The system on an empty store."""
         return stand(self.ground, self.system)
 
+    @property
+    def abilities(self) -> dict[str, Any]:
+        """What the system can do, asked once; see `benchmarks.produce`."""
+        if "abilities" not in self._known:
+            with self.stand() as one:
+                self._known["abilities"] = one.abilities
+        abilities: dict[str, Any] = self._known["abilities"]
+        return abilities
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of functions that the system runs faster."""
+        kind: Kind = self.abilities["kinds"][0]
+        return kind
+
     def pace(self, measure: str) -> float | None:
         """The latest reading of that measure, in an earlier round too."""
-        return self._pace.get(measure)
+        return self._known.get(measure)
 
     def learn(self, reading: Reading) -> Reading:
         """Keep a reading for `pace`."""
-        self._pace[reading.measure] = reading.value
+        self._known[reading.measure] = reading.value
         return reading
 
 

@@ -206,7 +206,9 @@ def test_a_page_has_every_system_and_says_what_was_not_done() -> None:
     values = {("saq", "drain.async.1"): [5.0, 7.0], ("huey", "drain.sync.1"): [4.0]}
     text = report.page(readings(values, missing=0, duplicates=3))
     assert "| saq | 6 (5–7) |" in text
-    assert "saq: at most 0 jobs of one measurement not done, 3 run again" in text
+    assert "saq: 6 jobs run more than once, in 2 measurements" in text
+    assert "not done" not in text
+    assert "saq: 8 jobs not done" in report.page(readings(values, missing=4, duplicates=0))
     assert "Every job was done" not in text
     assert "Every job was done" in report.page(readings(values, missing=0, duplicates=0))
     assert f"| huey | {report.version('huey')} |" in text
