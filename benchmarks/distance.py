@@ -19,7 +19,7 @@ def distance(turn: Turn) -> Iterator[Reading]:
     """Drained at concurrency 100, near and behind a proxy that adds 1 ms each way: the share."""
     if turn.system.servers == ("sqlite",):
         return
-    jobs = jobs_for(3.0, known_pace(turn))
+    jobs = jobs_for(2.5, known_pace(turn))  # where round trips count, it takes ten times as long
     concurrency = min(CONCURRENCY, turn.abilities["most_concurrency"])
     work = Work(kind=turn.kind, concurrency=concurrency)
     rates: dict[str, float] = {}

@@ -1,6 +1,7 @@
 """What the servers and the kernel count: memory, commands, statements, processor time."""
 
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, LiteralString
@@ -15,6 +16,7 @@ _TRANSACTIONS: LiteralString = (
 )
 _SIZE: LiteralString = "SELECT pg_database_size(current_database())"
 _EXTENSION: LiteralString = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
+_WRITING = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
 _OWN_COMMANDS = ("cmdstat_info", "cmdstat_hello", "cmdstat_client|setinfo")
 
 
@@ -53,6 +55,15 @@ def counted(environment: Mapping[str, str]) -> dict[str, float]:
         counts["statements"] = _ask(url, _STATEMENTS, first=_EXTENSION)
         counts["transactions"] = _ask(url, _TRANSACTIONS)
     return counts
+
+
+def settle(environment: Mapping[str, str]) -> None:
+    """Return once the servers are through with writing down what they were given."""
+    if url := environment.get("BENCHMARK_VALKEY"):
+        while any(_info(url, "persistence")[name] for name in _WRITING):
+            time.sleep(0.1)
+    if (url := environment.get("BENCHMARK_DATABASE", "")).startswith("postgresql"):
+        _ask(url, "SELECT 1", first="CHECKPOINT")
 
 
 def processor(processes: Iterable[psutil.Process]) -> float:
