@@ -21,7 +21,7 @@ def _chancy() -> Any:
 
 class Peer(Base):
     settings = (
-        "psycopg pool of 20, uvloop, async executor, concurrency 100 (process executor for jobs "
+        "psycopg pool of 20, uvloop, async executor, concurrency 100, eager polling (process executor for jobs "
         "that burn CPU), finished jobs kept until its pruner comes"
     )
 
@@ -52,7 +52,9 @@ class Peer(Base):
     async def _work(self, work: Work) -> None:
         executor = Chancy.Executor.Process if work.burns else Chancy.Executor.Async
         most = 1 if work.burns else work.concurrency or 100
-        queue = Queue("bench", concurrency=most, executor=executor, eager_polling=True)
+        queue = Queue(
+            "bench", concurrency=most, executor=executor, eager_polling=True, polling_interval=1
+        )
         async with _chancy() as chancy:
             await chancy.declare(queue, upsert=True)
             async with Worker(chancy) as worker:

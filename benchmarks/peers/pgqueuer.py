@@ -30,7 +30,7 @@ async def _keep(connection: Any) -> None:
 
 class Peer(Base):
     settings = (
-        "asyncpg, uvloop, pool of 20 without resets, durable tables, batches of 100 and no cap on "
+        "asyncpg, uvloop, pool of 20 without resets, durable tables, batches of 300 and no cap on "
         "concurrency for jobs that take no time; at most 100 at a time (batches of 50) for those "
         "that wait"
     )
@@ -66,5 +66,5 @@ class Peer(Base):
             manager.entrypoint(name)(_entrypoint(function))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, manager.shutdown.set)
         await manager.run(
-            batch_size=concurrency // 2 or 100, max_concurrent_tasks=concurrency or None
+            batch_size=concurrency // 2 or 300, max_concurrent_tasks=concurrency or None
         )
