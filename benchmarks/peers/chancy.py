@@ -21,8 +21,8 @@ def _chancy() -> Any:
 
 class Peer(Base):
     settings = (
-        "psycopg pool of 20, uvloop, async executor, concurrency 100, eager polling (process executor for jobs "
-        "that burn CPU), finished jobs kept until its pruner comes"
+        "psycopg pool of 20, uvloop, async executor, concurrency 100, eager polling (process "
+        "executor for jobs that burn CPU), finished jobs kept until its pruner comes"
     )
 
     async def prepare(self) -> None:

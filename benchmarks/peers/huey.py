@@ -16,8 +16,8 @@ tasks: dict[str, Any] = {
 
 class Peer(Base):
     settings = (
-        "RedisHuey (blocking BRPOP), no results, pickle (its only serializer); 2 threads (more are slower), "
-        "100 for jobs that wait, processes for those that burn CPU; no bulk enqueue exists"
+        "RedisHuey (blocking BRPOP), no results, pickle (its only serializer); 2 threads (more are "
+        "slower), 100 for jobs that wait, processes for those that burn CPU; no bulk enqueue exists"
     )
     kinds = ("sync",)
 
