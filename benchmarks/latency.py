@@ -44,7 +44,8 @@ def _at_half_load(turn: Turn) -> Iterator[Reading]:
             for number, moment in zip(numbers, told["moments"], strict=True)
             if one.ledger.began(number)
         ]
-        detail = {**seen(one.read(numbers), numbers), "offered": round(rate)}
+        came = round(len(numbers) / told["seconds"])
+        detail = {**seen(one.read(numbers), numbers), "jobs_a_second": came}
         yield from _percentiles("pickup.load", waits, detail)
 
 
