@@ -43,13 +43,13 @@ def run(record: Record, names: list[str], chosen: list[str], rounds: int, full: 
         for name in names:
             system = systems.ALL[name]
             record.add("noise", {"system": name, "round": number, **noise.calibration()})
-            wanted = [one for one in chosen if number == 1 or one not in workloads.ONCE]
+            wanted = [one for one in chosen if workloads.due(one, system, number)]
             for counting in (False, True):
                 some = [one for one in wanted if (one in workloads.STATEMENTS) == counting]
                 if not some:
                     continue
                 with ground.Ground(system, statements=counting) as place:
-                    turn = Turn(system, place, known[name], full=full)
+                    turn = Turn(system, place, known[name], full=full, first=number == 1)
                     if _known(record, turn):
                         for workload in some:
                             _measure(record, turn, workload, number)

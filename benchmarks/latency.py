@@ -24,7 +24,7 @@ def pickup(turn: Turn) -> Iterator[Reading]:
             one.order("pickup", task, 20, seconds=30.0, pause=0.02)
             numbers, told = one.order("pickup", task, samples, seconds=seconds, pause=0.02)
         yield from _percentiles("pickup.idle", told["waits"], seen(one.read(numbers), numbers))
-    if turn.full:
+    if turn.full and turn.first:
         yield from _at_half_load(turn)
 
 

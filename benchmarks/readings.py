@@ -82,6 +82,20 @@ class Readings:
         return [entry[name] for entry in self.content["noise"]]
 
 
+def joined(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Several runs as one; the rounds of each stay rounds of their own."""
+    whole: dict[str, Any] = {**contents[0], "noise": [], "readings": [], "failures": []}
+    whole["settings"] = {}
+    for content in contents:
+        before = max((entry["round"] for entry in whole["noise"]), default=0)
+        for part in ("noise", "readings"):
+            for entry in content[part]:
+                whole[part].append(entry | {"round": entry["round"] + before})
+        whole["failures"] += content["failures"]
+        whole["settings"] |= content["settings"]
+    return whole
+
+
 def paired(own: dict[int, float], others: dict[int, float]) -> Spread | None:
     """The ratios of readings of the same round."""
     ratios = [own[number] / others[number] for number in own if others.get(number)]

@@ -1,8 +1,9 @@
 """The tables of a run as Markdown, and its picture.
 
-    python -m benchmarks.report READINGS.json [--into PAGE.md] [--svg PICTURE.svg]
+    python -m benchmarks.report READINGS.json … [--into PAGE.md] [--svg PICTURE.svg]
 
-`--into` replaces what stands between the two marks of a page; without it the tables are printed.
+Several runs are taken for one of more rounds. `--into` replaces what stands between the two marks
+of a page; without it the tables are printed.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Final
 
 from benchmarks import bars, plot, systems
 from benchmarks.environments import REQUIREMENTS
-from benchmarks.readings import Readings
+from benchmarks.readings import Readings, joined
 
 BEGIN: Final = "<!-- figures: written by benchmarks/report.py -->"
 END: Final = "<!-- end of the figures -->"
@@ -222,11 +223,11 @@ def put_into(text: str, figures: str) -> str:
 def main() -> None:
     """Read the readings, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("readings", type=Path)
+    parser.add_argument("readings", type=Path, nargs="+")
     parser.add_argument("--into", type=Path, default=None)
     parser.add_argument("--svg", type=Path, default=None)
     given = parser.parse_args()
-    readings = Readings(json.loads(given.readings.read_text()))
+    readings = Readings(joined([json.loads(path.read_text()) for path in given.readings]))
     if given.svg:
         given.svg.write_text(plot.svg(readings))
     if given.into:

@@ -26,7 +26,7 @@ CAPACITY = 4_000_000
 STALL = 30.0
 """Seconds without a job done after which the rest counts as lost."""
 
-ORDER_LIMIT = 300.0
+ORDER_LIMIT = 900.0
 """Seconds that an order to enqueue may take."""
 
 LEAVE = 3.0

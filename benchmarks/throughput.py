@@ -14,12 +14,10 @@ SECONDS: Final = 3.0
 
 def drain(turn: Turn) -> Iterator[Reading]:
     """Jobs a second of a worker that empties a full queue of jobs that do nothing."""
-    shapes = [Work(kind=turn.kind)]
-    if turn.full:
-        kinds = turn.abilities["kinds"]
-        shapes = [Work(kind=kind, processes=number) for kind in kinds for number in (1, 2)]
-    for work in shapes:
-        yield long_drain(turn, work, SECONDS)
+    kinds = turn.abilities["kinds"] if turn.full else [turn.kind]
+    for processes in (1, 2) if turn.full and turn.first else (1,):
+        for kind in kinds:
+            yield long_drain(turn, Work(kind=kind, processes=processes), SECONDS)
 
 
 def long_drain(turn: Turn, work: Work, seconds: float) -> Reading:

@@ -27,15 +27,23 @@ class Turn:
 
     Attributes:
         full: measure everything, and longer.
+        first: this is the first round: what is not in the headlines is measured, too.
     """
 
     def __init__(
-        self, system: System, ground: Ground, known: dict[str, Any], *, full: bool
+        self,
+        system: System,
+        ground: Ground,
+        known: dict[str, Any],
+        *,
+        full: bool,
+        first: bool = True,
     ) -> None:
         """`known` is kept from one turn of a system to its next."""
         self.system = system
         self.ground = ground
         self.full = full
+        self.first = first
         self._known = known
 
     def stand(self) -> AbstractContextManager[Stand]:

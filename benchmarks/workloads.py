@@ -7,6 +7,7 @@ from benchmarks.backlog import backlog
 from benchmarks.distance import distance
 from benchmarks.footprint import cost, idle, memory
 from benchmarks.latency import burn, naps, pickup
+from benchmarks.systems import System
 from benchmarks.throughput import drain, enqueue
 from benchmarks.turn import Reading, Turn
 
@@ -18,8 +19,16 @@ ALL: Final[dict[str, Callable[[Turn], Iterator[Reading]]]] = {
 SHORT: Final = ("drain", "enqueue", "pickup", "naps", "memory")
 """Those of the short form."""
 
-ONCE: Final = frozenset({"memory", "idle", "cost", "backlog"})
-"""Those whose figures hardly change from round to round: the first round is enough."""
+EACH_ROUND: Final = frozenset({"drain", "enqueue", "pickup", "naps"})
+"""The headlines. The first round is enough for the others, which are long or hardly change."""
+
+OWN_EACH_ROUND: Final = EACH_ROUND | {"distance", "idle"}
+"""Those of Ferryman that something is demanded of in each round."""
 
 STATEMENTS: Final = frozenset({"cost", "idle"})
 """Those that need PostgreSQL to count statements, which costs it a little."""
+
+
+def due(name: str, system: System, number: int) -> bool:
+    """Whether a workload is run for this system in this round."""
+    return number == 1 or name in (OWN_EACH_ROUND if system.own else EACH_ROUND)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import bars, figures, plot, report, systems
+from benchmarks import bars, figures, plot, report, systems, workloads
 from benchmarks.bodies import arguments
 from benchmarks.environments import REQUIREMENTS
 from benchmarks.ground import Ground
 from benchmarks.ledger import Ledger, waiting
 from benchmarks.peers.base import Work
 from benchmarks.proxy import proxied
-from benchmarks.readings import Readings, paired
+from benchmarks.readings import Readings, joined, paired
 from benchmarks.stand import stand
 
 SECOND = 1_000_000_000
@@ -152,7 +152,7 @@ def readings(values: dict[tuple[str, str], list[float]], **detail: Any) -> Readi
     ]
     settings = dict.fromkeys({system for system, _ in values}, "as it comes")
     machine = {"cores": "2"}
-    noise = [{"wall_ms": 20.0, "cpu_ms": 20.0}]
+    noise = [{"round": 1, "wall_ms": 20.0, "cpu_ms": 20.0}]
     facts = {"at": "today", "machine": machine, "noise": noise, "settings": settings}
     return Readings({**facts, "readings": entries, "failures": []})
 
@@ -161,6 +161,26 @@ def test_ratios_are_those_of_the_same_round() -> None:
     # The machine was half as fast in the second round: no reason for another ratio.
     assert paired({1: 10.0, 2: 5.0, 3: 9.0}, {1: 2.0, 2: 1.0}) == (5.0, 5.0, 5.0, 2)
     assert paired({1: 10.0}, {2: 2.0}) is None
+
+
+def test_runs_are_joined_and_their_rounds_stay_apart() -> None:
+    def content(own: float, peers: float) -> dict[str, Any]:
+        values = {("ferryman-valkey", "drain.async.1"): [own], ("saq", "drain.async.1"): [peers]}
+        return readings(values).content
+
+    whole = Readings(joined([content(10.0, 1.0), content(2.0, 0.5), content(9.0, 3.0)]))
+    assert whole.values("saq", "drain") == {1: 1.0, 2: 0.5, 3: 3.0}
+    assert whole.ratio("ferryman-valkey", "saq", "drain") == (4.0, 3.0, 10.0, 3)
+
+
+def test_what_takes_long_is_run_once_but_for_what_is_demanded() -> None:
+    own, peer = systems.ALL["ferryman-valkey"], systems.ALL["huey"]
+    assert all(workloads.due(name, peer, 1) for name in workloads.ALL)
+    assert [name for name in workloads.ALL if workloads.due(name, peer, 2)] == [
+        "drain", "enqueue", "pickup", "naps",
+    ]  # fmt: skip
+    assert workloads.due("distance", own, 5)
+    assert not workloads.due("backlog", own, 5)
 
 
 def verdict(*own: float, **others: float) -> bars.Verdict:
