@@ -60,9 +60,11 @@ def known_pace(turn: Turn) -> float:
 def enqueue(turn: Turn) -> Iterator[Reading]:
     """Jobs a second that are taken in; a figure counts those that a worker did afterwards."""
     # No more than the worker does in a few seconds: all of them are to be seen done.
-    most = jobs_for(4.0 if turn.full else 2.0, known_pace(turn))
+    pace = known_pace(turn)
+    most = jobs_for(4.0 if turn.full else 2.0, pace)
+    bulk = max(most, min(10_000, jobs_for(8.0, pace)))  # that many are soon enqueued
     with turn.stand() as one:
-        readings = list(_taken_in(turn, one, most))
+        readings = list(_taken_in(turn, one, most, bulk))
         with one.working(Work(kind=turn.kind)):
             one.until_done(one.everything())
         for measure, numbers, seconds in readings:
@@ -71,19 +73,19 @@ def enqueue(turn: Turn) -> Iterator[Reading]:
             yield turn.learn(Reading(measure, spans.done / seconds, detail))
 
 
-def _taken_in(turn: Turn, one: Stand, most: int) -> Iterator[tuple[str, range, float]]:
+def _taken_in(turn: Turn, one: Stand, most: int, bulk: int) -> Iterator[tuple[str, range, float]]:
     """What was measured, the jobs, and the seconds."""
     limit = {"seconds": 2.0 if turn.full else 1.0}
-    ways: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-        ("enqueue", "one", "enqueue.one.async", limit),
-        ("enqueue_now", "one_sync", "enqueue.one.sync", limit),
-        ("", "concurrent", "enqueue.concurrent", limit),
-        ("enqueue_many", "bulk", "enqueue.bulk", {}),
+    ways: tuple[tuple[str, str, str, int, dict[str, Any]], ...] = (
+        ("enqueue", "one", "enqueue.one.async", most, limit),
+        ("enqueue_now", "one_sync", "enqueue.one.sync", most, limit),
+        ("", "concurrent", "enqueue.concurrent", most, limit),
+        ("enqueue_many", "bulk", "enqueue.bulk", bulk, {}),
     )
-    for needed, method, measure, details in ways:
+    for needed, method, measure, jobs, details in ways:
         if needed and needed not in turn.abilities["ways"]:
             continue
         task = f"noop_{turn.kind}"
         one.order(method, task, 200, **details)  # connections are made, scripts loaded
-        numbers, told = one.order(method, task, most, **details)
+        numbers, told = one.order(method, task, jobs, **details)
         yield measure, numbers, told["seconds"]
