@@ -16,6 +16,8 @@ from benchmarks.readings import Readings
 from benchmarks.stand import Failed
 from benchmarks.turn import Turn
 
+_BEGAN = time.monotonic()
+
 
 class Record:
     """All readings of a run, kept in a file as they come."""
@@ -78,9 +80,8 @@ def _measure(record: Record, turn: Turn, workload: str, number: int) -> None:
         for reading in workloads.ALL[workload](turn):
             entry = {"system": name, "round": number, **reading._asdict()}
             record.add("readings", entry)
-            print(
-                f"{name:24}{reading.measure:24}{reading.value:12,.2f}  {reading.detail}", flush=True
-            )
+            line = f"{name:24}{reading.measure:24}{reading.value:12,.2f}  {reading.detail}"
+            print(f"{time.monotonic() - _BEGAN:5.0f} s  {line}", flush=True)
     except Exception as error:
         # A run of hours goes on without this one.
         _failed(record, turn, workload, error)
@@ -119,13 +120,12 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"at": f"{moment:%Y-%m-%d %H:%M} UTC", "ferryman": version("ferryman")}
     record = Record(path, **facts, machine=ground.description())
-    began = time.monotonic()
     run(record, names, chosen, given.rounds or (5 if given.full else 2), given.full)
     picture = path.with_suffix(".svg")
     readings = Readings(record.content)
     picture.write_text(plot.svg(readings))
     print(f"\n{report.page(readings)}")
-    print(f"{time.monotonic() - began:.0f} s; readings in {path}, picture in {picture}")
+    print(f"{time.monotonic() - _BEGAN:.0f} s; readings in {path}, picture in {picture}")
 
 
 if __name__ == "__main__":
