@@ -37,10 +37,10 @@ check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q tests/unit/test_repository.py
 
-bench: $(VENV)/ready ## Ferryman side by side with the best others, in about ten minutes
+bench: $(VENV)/ready ## Ferryman side by side with the best others (10 to 15 minutes)
 	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
 
-bench-all: $(VENV)/ready ## All systems and workloads; BENCH_ARGS="--only NAME,..." for some
+bench-all: $(VENV)/ready ## All systems and workloads (hours); BENCH_ARGS="--only NAME,..." for some
 	$(BIN)/python -m benchmarks.compare --full $(BENCH_ARGS)
 
 format: $(VENV)/ready ## Format the code and sort its imports

@@ -51,7 +51,7 @@ async def opened(settings: Settings, number: int = 1) -> AsyncIterator[list[JobS
 def jobs(number: int, **fields: Any) -> list[NewJob]:
     """New jobs that do nothing."""
     return [
-        NewJob(id=new_id(), task="noop", queue=QUEUE, args=b"[[],{}]", **fields)
+        NewJob(**{"id": new_id(), "task": "noop", "queue": QUEUE, "args": b"[[],{}]"} | fields)
         for _ in range(number)
     ]
 

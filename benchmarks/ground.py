@@ -28,7 +28,7 @@ class Ground:
         self._statements = statements
         self._stack = contextlib.ExitStack()
         self._postgres: servers.Server | None = None
-        self._valkey: servers.Server | None = None
+        self._valkeys: list[servers.Server] = []
         self._maintenance = ""
         self._count = 0
 
@@ -56,7 +56,7 @@ class Ground:
 
     def processes(self) -> list[psutil.Process]:
         """The servers' own processes."""
-        keepers = [server for server in (self._postgres, self._valkey) if server]
+        keepers = [*self._valkeys, *([self._postgres] if self._postgres else [])]
         return [
             process
             for keeper in keepers
@@ -76,13 +76,14 @@ class Ground:
             "maxmemory-policy": "noeviction",
         }
         command = [part for name in options for part in (f"--{name}", options[name])]
-        self._valkey = servers.Server(folder, [servers._valkey_binary(), *command], "", "SIGKILL")
+        valkey = servers.Server(folder, [servers._valkey_binary(), *command], "", "SIGKILL")
+        self._valkeys.append(valkey)
         try:
-            self._valkey.wait_until(lambda: servers._answers(("127.0.0.1", port)))
+            valkey.wait_until(lambda: servers._answers(("127.0.0.1", port)))
             yield f"redis://127.0.0.1:{port}/0"
         finally:
-            self._valkey.stop()
-            self._valkey = None
+            self._valkeys.remove(valkey)
+            valkey.stop()
 
     def _start_postgres(self) -> None:
         origin, user = servers._postgres_origin(), servers._unprivileged_user()

@@ -46,7 +46,7 @@ class Ledger:
     """Slots for the jobs 0, 1, 2, … below its capacity, in a file that processes share."""
 
     def __init__(self, path: str | Path) -> None:
-        with open(path, "r+b") as file:  # noqa: PTH123 - a worker's start need not load pathlib twice
+        with Path(path).open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
         words = memoryview(self._map).cast("q")
         self.capacity = len(words) // _COLUMNS

@@ -139,18 +139,16 @@ class Producer:
         """Jobs at random moments, so many a second on average, whether they are done or not.
 
         Returns:
-            the moment (nanoseconds) at which each should have been enqueued; one that had to wait
-            for the enqueue of another is late from then on.
+            the moment (nanoseconds) at which the enqueue of each began.
         """
         moments: list[int] = []
-        at = time.monotonic()
-        until = at + seconds
-        while len(moments) < most and (at := at + random.expovariate(rate)) < until:
+        began = at = time.monotonic()
+        while len(moments) < most and (at := at + random.expovariate(rate)) < began + seconds:
             if (wait := at - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
-            await self._send(task, first + len(moments))
-            moments.append(int(at * 1e9))
-        return {"jobs": len(moments), "moments": moments}
+            moments.append(time.monotonic_ns())
+            await self._send(task, first + len(moments) - 1)
+        return {"jobs": len(moments), "seconds": time.monotonic() - began, "moments": moments}
 
     async def _send(self, task: str, number: int) -> None:
         if self._peer.has("enqueue"):

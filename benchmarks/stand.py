@@ -26,8 +26,11 @@ CAPACITY = 4_000_000
 STALL = 30.0
 """Seconds without a job done after which the rest counts as lost."""
 
-ORDER_LIMIT = 300.0
+ORDER_LIMIT = 900.0
 """Seconds that an order to enqueue may take."""
+
+LEAVE = 3.0
+"""Seconds that a worker without jobs has to leave by itself."""
 
 LOOK = 0.02
 """Seconds between two looks into the ledger."""
@@ -64,12 +67,12 @@ class Stand:
         with contextlib.suppress(BrokenPipeError):
             self._pipe(self._producer.stdin).close()
         _end(self._producer)
+        self._pipe(self._producer.stdout).close()
         self._log.close()
 
-    def numbers(self, number: int) -> range:
-        """The next so many numbers of jobs."""
-        self._next += number
-        return range(self._next - number, self._next)
+    def everything(self) -> range:
+        """The numbers of all jobs that were enqueued so far."""
+        return range(self._next)
 
     def order(
         self, method: str, task: str, most: int, **details: Any
@@ -80,7 +83,9 @@ class Stand:
             Failed: the system's process gave up, or took far too long.
         """
         answer = self._ask(method, task=task, first=self._next, most=most, **details)
-        return self.numbers(answer["jobs"]), answer
+        numbers = range(self._next, self._next + answer["jobs"])
+        self._next = numbers.stop
+        return numbers, answer
 
     def rest(self) -> None:
         """Let the process that enqueues drop its connections."""
@@ -96,9 +101,16 @@ class Stand:
         return self._answer()
 
     @contextlib.contextmanager
-    def working(self, work: Work) -> Iterator[psutil.Process]:
-        """A worker, for as long as this lasts."""
-        worker = self._start("benchmarks.work", self.system.peer, json.dumps(asdict(work)))
+    def working(
+        self, work: Work, elsewhere: dict[str, str] | None = None
+    ) -> Iterator[psutil.Process]:
+        """A worker, for as long as this lasts.
+
+        Args:
+            elsewhere: what its environment says instead of where the servers are.
+        """
+        options = json.dumps(asdict(work))
+        worker = self._start("benchmarks.work", self.system.peer, options, elsewhere=elsewhere)
         try:
             yield psutil.Process(worker.pid)
             if worker.poll() is not None:
@@ -134,10 +146,15 @@ class Stand:
         text = Path(self._log.name).read_text(errors="replace")
         return Failed(f"{self.system.name}: {message}\n{text[-3000:]}")
 
-    def _start(self, *module: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    def _start(
+        self,
+        *module: str,
+        stdin: int = subprocess.DEVNULL,
+        elsewhere: dict[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [self._python, "-m", *module],
-            env=self._variables,
+            env=self._variables | (elsewhere or {}),
             cwd=ROOT,
             stdin=stdin,
             stdout=subprocess.PIPE if stdin == subprocess.PIPE else self._log,
@@ -183,7 +200,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(LEAVE)
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()

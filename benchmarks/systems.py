@@ -54,11 +54,21 @@ ALL: Final = {
         _redis("dramatiq"),
         _redis("dramatiq-results", "dramatiq", "results"),
         _redis("huey"),
+        _redis("huey-results", "huey", "results"),
         _redis("taskiq"),
         _redis("taskiq-results", "taskiq", "results"),
         _redis("saq"),
+        _redis("bullmq"),
+        _redis("arq"),
+        _redis("docket"),
+        _redis("streaq"),
+        _redis("celery"),
+        _redis("celery-results", "celery", "results"),
+        _redis("rq"),
+        _redis("rq-forking", "rq", "forking"),
         _sql("pgqueuer"),
         _sql("oban", (3, 12)),
+        _sql("chancy"),
         _sql("procrastinate"),
     )
 }
@@ -66,6 +76,6 @@ ALL: Final = {
 
 SHORT: Final = (
     *(name for name, system in ALL.items() if system.own),
-    "dramatiq", "huey", "taskiq", "saq", "pgqueuer", "oban", "procrastinate",
+    "dramatiq", "huey", "taskiq", "bullmq", "pgqueuer", "oban", "procrastinate",
 )  # fmt: skip
-"""Ferryman against the best of each kind."""
+"""Ferryman against the best of each kind; BullMQ for its bulk enqueue, which others lack."""

@@ -16,8 +16,8 @@ tasks: dict[str, Any] = {
 
 class Peer(Base):
     settings = (
-        "RedisHuey (blocking BRPOP), no results, pickle (its only serializer); 8 threads, "
-        "100 for jobs that wait, processes for those that burn CPU; no bulk enqueue exists"
+        "RedisHuey (blocking BRPOP), no results, pickle (its only serializer); 2 threads (more are "
+        "slower), 100 for jobs that wait, processes for those that burn CPU; no bulk enqueue exists"
     )
     kinds = ("sync",)
 
@@ -25,7 +25,7 @@ class Peer(Base):
         return tasks[task](*arguments)
 
     def work(self, work: Work) -> None:
-        kind = ("process", 1) if work.burns else ("thread", work.concurrency or 8)
+        kind = ("process", 1) if work.burns else ("thread", work.concurrency or 2)
         become(
             "-m", "huey.bin.huey_consumer", "benchmarks.peers.huey.huey", "--quiet",
             "--worker-type", kind[0], "--workers", str(kind[1]), "--no-periodic",

@@ -24,11 +24,18 @@ def _entrypoint(function: Any) -> Any:
     return called
 
 
+async def _keep(connection: Any) -> None:
+    """What the pool does with a connection that comes back: nothing, which saves a statement."""
+
+
 class Peer(Base):
     settings = (
-        "asyncpg, uvloop, durable tables, batches of 100 and no cap on concurrency for jobs that "
-        "take no time; at most 100 at a time (batches of 50) for jobs that wait"
+        "asyncpg, uvloop, pool of 20 without resets, durable tables, batches of 300 and no cap on "
+        "concurrency for jobs that take no time; at most 100 at a time (batches of 50) for those "
+        "that wait"
     )
+
+    burn = "burn_async"
 
     async def prepare(self) -> None:
         connection = await asyncpg.connect(DATABASE)
@@ -36,7 +43,7 @@ class Peer(Base):
         await connection.close()
 
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(DATABASE, min_size=1, max_size=20)
+        self._pool = await asyncpg.create_pool(DATABASE, min_size=1, max_size=20, reset=_keep)
         self._queries = Queries(AsyncpgPoolDriver(self._pool))
 
     async def close(self) -> None:
@@ -59,5 +66,5 @@ class Peer(Base):
             manager.entrypoint(name)(_entrypoint(function))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, manager.shutdown.set)
         await manager.run(
-            batch_size=concurrency // 2 or 100, max_concurrent_tasks=concurrency or None
+            batch_size=concurrency // 2 or 300, max_concurrent_tasks=concurrency or None
         )
