@@ -22,7 +22,7 @@ import hiredis
 from redis import Redis
 from tests import servers
 
-from benchmarks.first_reading import receipts
+from benchmarks import bodies
 from ferryman import Ferryman, Task, codec
 from ferryman.client.portal import new_event_loop
 from ferryman.stores.valkey import calls, producers
@@ -31,6 +31,11 @@ from ferryman.worker.keeping import new_identity
 from ferryman.worker.loop import Worker
 from ferryman.worker.options import WorkerOptions
 from ferryman.worker.running import RunningJobs
+
+
+def _receipts(count: int) -> list[tuple[int, str, int]]:
+    return [bodies.arguments(number) for number in range(count)]
+
 
 Work = Callable[[], Awaitable[None]]
 Places = Mapping[str, Sequence[tuple[Any, str]]]
@@ -141,19 +146,19 @@ class Bench:
 
     async def one_by_one(self, jobs: int) -> None:
         """Enqueue one at a time."""
-        for call in receipts(jobs):
+        for call in _receipts(jobs):
             await self._task.aenqueue(*call)
 
     async def at_once(self, jobs: int) -> None:
         """Enqueue from 100 callers."""
         for start in range(0, jobs, 100):
-            callers = (self._task.aenqueue(*call) for call in receipts(min(100, jobs - start)))
+            callers = (self._task.aenqueue(*call) for call in _receipts(min(100, jobs - start)))
             await asyncio.gather(*callers)
 
     async def in_bulk(self, jobs: int) -> None:
         """Enqueue 1,000 at a time."""
         for start in range(0, jobs, 1000):
-            await self._task.aenqueue_many(receipts(min(1000, jobs - start)))
+            await self._task.aenqueue_many(_receipts(min(1000, jobs - start)))
 
     async def drain(self, concurrency: int) -> None:
         """Run all that is queued."""
