@@ -22,7 +22,7 @@ from sqlalchemy import (
 from ferryman.domain.errors import JobExists, StoreError
 from ferryman.domain.job import NewJob, Submitted
 from ferryman.domain.states import JobState, Reason
-from ferryman.stores.sql.dialect import Dialect, Rows, later
+from ferryman.stores.sql.dialect import Dialect, Repeated, Rows, later
 from ferryman.stores.sql.moves import Moves
 from ferryman.stores.sql.places import Place, Places
 from ferryman.stores.sql.records import clean, milliseconds, packed_options, packed_tags
@@ -90,7 +90,7 @@ class Producers:
             args=LargeBinary(),
             held=Boolean(),
         )
-        self._insert = self._insertion()
+        self._insert = Repeated(self._insertion())
         id_given = dialect.among(jobs.c.id)
         self._known = select(jobs.c.id, jobs.c.queue).where(id_given)
         # What this very transaction put in has a place behind every event that there is.
@@ -210,7 +210,7 @@ class Producers:
     def _take_in(self, connection: Connection, batch: Sequence[NewJob]) -> _Created:
         """Insert what meets no conflict, with its events; returns what is new."""
         parameters = self._rows.parameters([_row(job) for job in batch])
-        result = connection.execute(self._insert, parameters)
+        result = self._insert.execute(connection, parameters)
         if self._dialect.postgresql:
             created = {row.id: _place_of(row) for row in result}
         else:

@@ -85,8 +85,8 @@ class SqlStore:
         self._places = Places(self._dialect)
         places = self._places if self._tells_places else None
         self._producers = Producers(self._dialect, moves, places)
-        self._deliveries = Deliveries(self._dialect, moves)
         self._endings = Endings(self._dialect, moves)
+        self._deliveries = Deliveries(self._dialect, moves, self._endings)
         self._returns = Returns(self._dialect, moves)
         self._steering = Steering(self._dialect, moves)
         self._upkeep = Upkeep(self._dialect, moves, self._steering)
@@ -305,11 +305,10 @@ class SqlStore:
         *,
         fill: bool = True,
     ) -> tuple[list[Verdict], list[Delivery]]:
-        def work(connection: Connection) -> tuple[list[Verdict], list[Delivery] | None]:
-            verdicts = self._endings.finish(connection, endings) if endings else []
-            return verdicts, self._deliveries.claim(connection, request, named, fill=fill)
-
-        verdicts, deliveries = await self._engines.alone.run(work)
+        work = self._deliveries.finish_and_claim
+        verdicts, deliveries = await self._engines.alone.run(
+            work, endings, request, named, fill=fill
+        )
         self._announce_endings(endings)
         return verdicts, _leased(deliveries, request)
 
