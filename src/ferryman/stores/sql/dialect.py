@@ -60,7 +60,7 @@ class StoreNow(FunctionElement[int]):
 @compiles(StoreNow, "postgresql")
 def _postgresql_now(element: StoreNow, compiler: SQLCompiler, **options: Any) -> str:
     # Of the statement, not of the transaction: a caller's transaction may have begun long ago.
-    return "CAST(extract(epoch FROM statement_timestamp()) * 1000 AS bigint)"
+    return "CAST(date_part('epoch', statement_timestamp()) * 1000 AS bigint)"
 
 
 @compiles(StoreNow, "sqlite")
