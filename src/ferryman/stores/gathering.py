@@ -1,93 +1,89 @@
-"""What many callers want written at once, gathered into few calls."""
+"""Single jobs that many callers submit at once, gathered into few calls."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from ferryman.domain.errors import StoreError, StoreUnavailable
+from ferryman.domain.job import Submitted
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
-MOST: Final = 1000
-"""Items in one call."""
+BATCH: Final = 1000
+"""Jobs that one call handles at most, so that no call holds up the server for long."""
 
-MOST_BYTES: Final = 4 * 1024 * 1024
-"""Bytes in one call, where more than one item is in it."""
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of arguments or results that one call takes, a single larger one aside."""
 
-
-class _Waiting(NamedTuple, Generic[Item, Answer]):
-    item: Item
-    answer: "asyncio.Future[Answer]"
+Answer = Submitted | Exception
+"""What became of one job: taken in, or refused."""
 
 
-class Gathering(Generic[Item, Answer]):
-    """Sends items, each for a caller who waits for its answer.
+class _Waiting(NamedTuple, Generic[T]):
+    job: T
+    answer: "asyncio.Future[Submitted]"
+
+
+class Gathering(Generic[T]):
+    """Jobs, each in the form in which it is sent.
 
     One that comes alone is sent at once. Those that come while a call is under way share the next
     one, and each caller gets his own answer: a refusal is for him alone, and if he is cancelled the
     others are not.
 
     Args:
-        send: sends items in one call; an answer for each, or what refused it.
-        size: how many bytes an item has, about.
+        send: submits jobs in one call; an answer for each.
+        size: the bytes of a job.
     """
 
     def __init__(
-        self,
-        send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
-        size: Callable[[Item], int],
+        self, send: Callable[[Sequence[T]], Awaitable[Sequence[Answer]]], size: Callable[[T], int]
     ) -> None:
         self._send = send
         self._size = size
-        self._waiting: list[_Waiting[Item, Answer]] = []
+        self._under_way = False
+        self._waiting: list[_Waiting[T]] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def submit(self, item: Item) -> Answer:
-        """The answer to an item.
+    async def submit(self, job: T) -> Submitted:
+        """Take the job in.
 
         Raises:
+            JobExists: a live job holds its unique key.
             StoreError: the call that it shared failed.
-            Exception: what refused it.
         """
-        waiting = _Waiting(item, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send_all())
-        answer: Answer = await waiting.answer
+        if self._under_way:
+            waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+            self._waiting.append(waiting)
+            return await waiting.answer
+        self._under_way = True
+        try:
+            (answer,) = await self._send([job])
+        except StoreUnavailable as error:
+            self._fail(self._waiting, error)
+            raise
+        finally:
+            self._go_on()
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
-    async def _send_all(self) -> None:
-        """In a task of its own: no caller's end is the others'."""
-        try:
-            while part := self._next_part():
-                await self._send_part(part)
-        finally:
-            self._sending = None
+    def _go_on(self) -> None:
+        """Send what has come meanwhile, in a task of its own: no caller's end is the others'."""
+        self._waiting = [one for one in self._waiting if not one.answer.done()]
+        self._under_way = bool(self._waiting)
+        if self._waiting:
+            part = next(bounded(self._waiting, lambda one: self._size(one.job)))
+            del self._waiting[: len(part)]
+            self._sending = asyncio.create_task(self._send_part(part))
 
-    def _next_part(self) -> list[_Waiting[Item, Answer]]:
-        waiting = [one for one in self._waiting if not one.answer.done()]
-        total = count = 0
-        for one in waiting[:MOST]:
-            total += self._size(one.item)
-            if count and total > MOST_BYTES:
-                break
-            count += 1
-        part, self._waiting = waiting[:count], waiting[count:]
-        return part
-
-    async def _send_part(self, part: Sequence[_Waiting[Item, Answer]]) -> None:
+    async def _send_part(self, part: Sequence[_Waiting[T]]) -> None:
         try:
-            answers = await self._send([one.item for one in part])
+            answers = await self._send([one.job for one in part])
         except StoreError as error:
-            _fail(part, error)
+            self._fail(part, error)
             if isinstance(error, StoreUnavailable):
-                # It is so for all who wait: they need not find out one by one.
-                _fail(self._waiting, error)
-        except BaseException:
-            for one in (*part, *self._waiting):
-                one.answer.cancel()
-            raise
+                self._fail(self._waiting, error)
         else:
             for one, answer in zip(part, answers, strict=True):
                 if one.answer.done():
@@ -96,14 +92,27 @@ class Gathering(Generic[Item, Answer]):
                     one.answer.set_exception(answer)
                 else:
                     one.answer.set_result(answer)
+        finally:
+            self._go_on()
 
-    async def close(self) -> None:
-        """Return once what is under way has been answered."""
-        if self._sending is not None:
-            await asyncio.gather(self._sending, return_exceptions=True)
+    @staticmethod
+    def _fail(part: Sequence[_Waiting[T]], error: StoreError) -> None:
+        """A server that cannot be reached is so for all who wait: they need not try one by one."""
+        for one in part:
+            if not one.answer.done():
+                one.answer.set_exception(type(error)(*error.args))
 
 
-def _fail(part: Sequence[_Waiting[Item, Answer]], error: StoreError) -> None:
-    for one in part:
-        if not one.answer.done():
-            one.answer.set_exception(type(error)(*error.args))
+def bounded(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """`items` in lists that one call may take, by their number and by their bytes."""
+    part: list[T] = []
+    total = 0
+    for item in items:
+        length = size(item)
+        if part and (len(part) == BATCH or total + length > BATCH_BYTES):
+            yield part
+            part, total = [], 0
+        part.append(item)
+        total += length
+    if part:
+        yield part

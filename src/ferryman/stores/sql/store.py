@@ -39,7 +39,7 @@ from ferryman.stores.base import (
     Renewal,
     Verdict,
 )
-from ferryman.stores.gathering import Gathering
+from ferryman.stores.gathering import Answer, Gathering
 from ferryman.stores.sql import doctor
 from ferryman.stores.sql.deliveries import Deliveries
 from ferryman.stores.sql.dialect import Dialect
@@ -93,7 +93,7 @@ class SqlStore:
         self._upkeep = Upkeep(self._dialect, moves, self._steering)
         self._readers = Readers(self._dialect)
         self._engines = Engines(self._url, settings.store_timeout)
-        self._singles: Gathering[NewJob, Submitted] = Gathering(self._submit_each, _size)
+        self._singles: Gathering[NewJob] = Gathering(self._submit_each, _size)
         self._hints = Hints(self._look, self._signal)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -104,8 +104,13 @@ class SqlStore:
 
     @property
     def pace(self) -> Pace:
-        """One transaction at a time, which endings wait to share."""
-        return Pace(linger=self._settings.linger)
+        """Endings wait to share a transaction.
+
+        Two of PostgreSQL are under way at once: while a process of the server works, the worker
+        does. SQLite has one writer.
+        """
+        exchanges = 2 if self._dialect.postgresql else 1
+        return Pace(exchanges=exchanges, linger=self._settings.linger)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -139,7 +144,6 @@ class SqlStore:
 
     async def close(self) -> None:
         """See `JobStore.close`."""
-        await self._singles.close()
         await self._hints.close()
         await self._engines.close()
         self._loop = None
@@ -183,7 +187,7 @@ class SqlStore:
         self._announce_intake(intake, jobs)
         return _submitted(intake)
 
-    async def _submit_each(self, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
+    async def _submit_each(self, jobs: Sequence[NewJob]) -> Sequence[Answer]:
         """Submit what several callers want at once; an answer for each."""
         try:
             intake = await self._engines.alone.run_repeatable(self._producers.submit_each, jobs)
