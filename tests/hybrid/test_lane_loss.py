@@ -107,7 +107,7 @@ async def test_a_job_that_only_the_lane_lacks_is_found_at_the_head(open_store: O
     store = await open_store()
     info = await worker(store)
     await store.submit([new_job("first"), new_job("second")])
-    await store._lane.take("default", 1, 1e6)  # as if it had never been pushed
+    await store._lane.take(["default"], 1, 1e6)  # as if it had never been pushed
     assert await drained(store, info, 2) == ["second", "first"]
 
 
@@ -116,7 +116,7 @@ async def test_an_id_that_a_dead_worker_took_comes_back(open_store: OpenStore) -
     store = await open_store()
     info = await worker(store)
     await store.submit([new_job("a")])
-    _, taken = await store._lane.take("default", 1, hold=1.5)
+    _, taken = await store._lane.take(["default"], 1, hold=1.5)
     assert [entry.job_id for entry in taken] == ["a"]
     request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
     assert await store.claim(request) == []

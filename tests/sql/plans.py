@@ -39,7 +39,9 @@ def statements() -> Iterator[list[Statement]]:
     ) -> None:
         if not text.startswith(("BEGIN", "PRAGMA", "SELECT pg_notify")):
             first = parameters[0] if executemany else parameters
-            hit = getattr(context, "cache_hit", None) is CacheStats.CACHE_HIT
+            # What goes to the driver as it is was compiled before.
+            cached = getattr(context, "cache_hit", None) is CacheStats.CACHE_HIT
+            hit = cached or context.compiled is None
             seen.append(Statement(text, first, hit))
 
     event.listen(Engine, "before_cursor_execute", remember)

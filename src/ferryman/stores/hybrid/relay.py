@@ -5,29 +5,21 @@ sweep and the workers find in the database.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from ferryman.domain.errors import StoreError, StoreFull
 from ferryman.stores.hybrid.breaker import Breaker
 from ferryman.stores.hybrid.tuning import Tuning
 from ferryman.stores.sql.places import Place
-from ferryman.stores.valkey.lane import Lane, Spot
+from ferryman.stores.valkey.lane import Entry, Lane, Spot
 
 logger = logging.getLogger("ferryman.lane")
 
 Look = Callable[[list[str]], Awaitable[list[Place]]]
 """The places of those of some ids that are queued, as the database says."""
-
-
-class Taken(NamedTuple):
-    """An id that the lane gave, and what it is settled by."""
-
-    job_id: str
-    queue: str
-    mark: bytes
 
 
 class Relay:
@@ -49,6 +41,7 @@ class Relay:
         self._sent = asyncio.Event()
         self._late = False
         self.filled = False
+        self._depth: int | None = None
         self._settled: dict[str, list[bytes]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -96,27 +89,40 @@ class Relay:
 
     # -- from the lane ---------------------------------------------------------------------
 
-    async def take(self, queues: Sequence[str], limit: int) -> list[Taken]:
-        """Up to `limit` ids, from one queue after the other; none while the lane lacks some."""
-        taken: list[Taken] = []
-        for queue in dict.fromkeys(queues):
-            left = limit - len(taken)
-            if left > 0 and self.filled:
-                taken += await self._take_from(queue, left)
-        if not self.filled:  # look whether it is by now, and take nothing yet
-            for queue in queues[:1] if limit > 0 else ():
-                await self._take_from(queue, 0)
+    async def take(self, queues: Sequence[str], limit: int) -> list[Entry]:
+        """Up to `limit` ids, from one queue after the other; none while the lane lacks some.
+
+        As many queues are asked at once as it took the last time to get what was wanted.
+        """
+        if limit <= 0:
             return []
-        return taken
+        names = list(dict.fromkeys(queues))
+        depth = len(names) if self._depth is None else self._depth
+        taken: list[Entry] = []
+        for part in (names[:depth], names[depth:]):
+            left = limit - len(taken)
+            if part and left > 0 and self.filled:
+                taken += await self._take_from(part, left)
+        if not self.filled:  # look whether it is by now, and take nothing yet
+            await self._take_from(names[:1], 0)
+            return []
+        self._depth = names.index(taken[limit - 1].queue) + 1 if len(taken) >= limit else None
+        await self._give_back(taken[limit:])
+        return taken[:limit]
 
-    async def _take_from(self, queue: str, limit: int) -> list[Taken]:
-        marks = self._settled.pop(queue, [])
+    async def _take_from(self, queues: Sequence[str], limit: int) -> list[Entry]:
+        marks = {queue: self._settled.pop(queue) for queue in queues if queue in self._settled}
         hold = self._tuning.hold
-        given = await self._breaker.run(lambda: self._lane.take(queue, limit, hold, marks))
+        given = await self._breaker.run(lambda: self._lane.take(queues, limit, hold, marks))
         self.filled, entries = given or (False, [])
-        return [Taken(entry.job_id, queue, entry.mark) for entry in entries]
+        return entries
 
-    async def delivered(self, taken: Sequence[Taken], ids: Iterable[str]) -> None:
+    async def _give_back(self, entries: Sequence[Entry]) -> None:
+        with contextlib.suppress(StoreFull):  # they come back when they were held long enough
+            if entries:
+                await self._breaker.run(lambda: self._lane.give_back(entries))
+
+    async def delivered(self, taken: Sequence[Entry], ids: Iterable[str]) -> None:
         """Settle what was taken: these ids were claimed, and the others were refused.
 
         A refused job that is still queued, in a queue that is paused for example, stays held, and

@@ -20,14 +20,14 @@ from ferryman.settings import Settings
 from ferryman.stores.base import ClaimRequest, Clock, Finding, Verdict
 from ferryman.stores.hybrid.breaker import Breaker
 from ferryman.stores.hybrid.courier import Courier
-from ferryman.stores.hybrid.relay import Relay, Taken
+from ferryman.stores.hybrid.relay import Relay
 from ferryman.stores.hybrid.sweep import Sweep
 from ferryman.stores.hybrid.tuning import DEFAULT, Tuning
 from ferryman.stores.sql.places import Place
 from ferryman.stores.sql.producers import Intake
 from ferryman.stores.sql.store import SqlStore
 from ferryman.stores.sql.transactions import when_committed
-from ferryman.stores.valkey.lane import Lane
+from ferryman.stores.valkey.lane import Entry, Lane
 
 _LATE: float = 1.0
 """Seconds that a blocking wait on the lane may last too long before the lane counts as down."""
@@ -221,7 +221,7 @@ class HybridStore(SqlStore):
 
     async def _instead(
         self,
-        taken: Sequence[Taken],
+        taken: Sequence[Entry],
         deliveries: Sequence[Delivery],
         request: ClaimRequest,
         *,
@@ -240,17 +240,17 @@ class HybridStore(SqlStore):
         await self._claimed(others, found, fill=True)
         return found
 
-    async def _take(self, request: ClaimRequest) -> list[Taken]:
+    async def _take(self, request: ClaimRequest) -> list[Entry]:
         return await self._relay.take(request.queues, request.limit)
 
-    def _fills(self, taken: Sequence[Taken], request: ClaimRequest) -> bool:
+    def _fills(self, taken: Sequence[Entry], request: ClaimRequest) -> bool:
         """Whether to look into the database for more than the lane gave."""
         if len(taken) >= request.limit > 0:
             return False
         return not self._relay.filled or time.monotonic() >= self._fill_at
 
     async def _claimed(
-        self, taken: Sequence[Taken], deliveries: Sequence[Delivery], *, fill: bool
+        self, taken: Sequence[Entry], deliveries: Sequence[Delivery], *, fill: bool
     ) -> None:
         ids = {delivery.job_id for delivery in deliveries}
         if fill:
@@ -326,5 +326,5 @@ class HybridStore(SqlStore):
         return closed is self._breaker.closed
 
 
-def _ids(taken: Sequence[Taken]) -> list[str]:
+def _ids(taken: Sequence[Entry]) -> list[str]:
     return [one.job_id for one in taken]

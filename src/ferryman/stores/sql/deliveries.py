@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -26,17 +26,21 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ferryman.domain.job import Delivery, WorkerInfo
+from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason
-from ferryman.stores.base import ClaimRequest, Renewal
+from ferryman.stores.base import ClaimRequest, Renewal, Verdict
 from ferryman.stores.sql.dialect import AnyRow, Dialect, Texts, later
+from ferryman.stores.sql.endings import Endings, Writes, holdings
 from ferryman.stores.sql.moves import Moves, Values
 from ferryman.stores.sql.records import encode, milliseconds, to_delivery
 from ferryman.stores.sql.tables import constant, jobs, one_of, queues, workers
 
 _CLAIMED = (
     *("id", "task", "queue", "token", "args", "options", "attempts", "deliveries", "kills"),
-    *("checkpoint", "user_key", "priority", "position", "state", "reason", "detail", "worker"),
+    *("checkpoint", "user_key", "priority", "position"),
 )
+_TOLD = ("state", "reason", "detail", "worker")
+"""What the event of a claim tells beside."""
 
 CLAIM_ORDER = (jobs.c.priority.desc(), jobs.c.position)
 """Of the jobs of one queue, which is claimed first."""
@@ -49,12 +53,20 @@ def claimable(dialect: Dialect, queue: ColumnElement[str]) -> ColumnElement[bool
     return (jobs.c.queue == queue) & one_of(JobState.QUEUED) & in_time & ~paused
 
 
+class _Taken(NamedTuple):
+    """Claimed rows, `None` without a lease; and the ordinals of endings that were refused."""
+
+    rows: list[AnyRow] | None
+    refused: Sequence[int] | None = None
+
+
 class Deliveries:
     """Leases and claims. `claim` is one statement on PostgreSQL, and one a queue on SQLite."""
 
-    def __init__(self, dialect: Dialect, moves: Moves) -> None:
+    def __init__(self, dialect: Dialect, moves: Moves, endings: Endings) -> None:
         self._dialect = dialect
         self._moves = moves
+        self._endings = endings
         self._named = claimable(dialect, jobs.c.queue) & dialect.among(jobs.c.id, "named")
         self._me = workers.c.id == bindparam("by_worker", type_=Text)
         self._held = select(workers.c.id).where(self._me, workers.c.lease_until > dialect.now)
@@ -133,13 +145,32 @@ class Deliveries:
             named: ids to take before all others, as far as they may be claimed.
             fill: whether to take others as well, where these are fewer than the limit.
         """
-        take = self._take_at_once if self._dialect.postgresql else self._take_by_queue
-        rows = take(connection, request, named, fill)
-        if rows is None:
-            return None
-        order = request.queues.index
-        rows.sort(key=lambda row: (order(row.queue), -row.priority, row.position))
-        return [to_delivery(row) for row in rows]
+        if self._dialect.postgresql:
+            rows = self._take_at_once(connection, request, named, fill).rows
+        else:
+            rows = self._take_by_queue(connection, request, named, fill)
+        return _delivered(rows, request)
+
+    def finish_and_claim(
+        self,
+        connection: Connection,
+        endings: Sequence[Ending],
+        request: ClaimRequest,
+        named: Sequence[str] = (),
+        *,
+        fill: bool = True,
+    ) -> tuple[list[Verdict], list[Delivery] | None]:
+        """Write endings, and claim what may be claimed then; on PostgreSQL by one statement."""
+        # One statement claims nothing that the same statement queues.
+        again = any(ending.state is JobState.QUEUED for ending in endings)
+        if again or not self._dialect.postgresql:
+            verdicts = self._endings.finish(connection, endings)
+            return verdicts, self.claim(connection, request, named, fill=fill)
+        batch = self._endings.batch(endings)
+        parameters = self._endings.parameters(batch)
+        taken = self._take_at_once(connection, request, named, fill, parameters)
+        refused = holdings(batch, taken.refused)
+        return self._endings.verdicts(connection, endings, refused), _delivered(taken.rows, request)
 
     @cached_property
     def _claim_values(self) -> Values:
@@ -157,44 +188,48 @@ class Deliveries:
     # PostgreSQL: one statement, and one for what is named
 
     def _take_at_once(
-        self, connection: Connection, request: ClaimRequest, named: Sequence[str], fill: bool
-    ) -> list[AnyRow] | None:
+        self,
+        connection: Connection,
+        request: ClaimRequest,
+        named: Sequence[str],
+        fill: bool,
+        writes: dict[str, Any] | None = None,
+    ) -> "_Taken":
+        """Claim, and write endings with the first statement, if there are any."""
         wanted: dict[str, Any] = {"by_worker": request.worker}
-        rows: list[AnyRow] = []
+        taken = _Taken([])
         if named:
-            found = self._taken(connection, self._claiming_named, wanted | {"named": named})
-            if found is None:
-                return None
-            rows += found
-        if fill or not named:
-            names = list(dict.fromkeys(request.queues))
-            wanted |= {"queues": names, "limit": max(0, request.limit - len(rows)) if fill else 0}
-            found = self._taken(connection, self._claiming, wanted)
-            if found is None:
-                return rows or None
-            rows += found
-        return rows
+            taken = self._taken(connection, wanted | {"named": named}, writes)
+            writes = None
+        if taken.rows is None or not (fill or not named):
+            return taken
+        left = max(0, request.limit - len(taken.rows)) if fill else 0
+        wanted |= {"queues": list(dict.fromkeys(request.queues)), "limit": left}
+        more = self._taken(connection, wanted | {"at_most": _at_least(left)}, writes)
+        rows = taken.rows + more.rows if more.rows is not None else taken.rows or None
+        return _Taken(rows, taken.refused or more.refused)
 
-    @staticmethod
     def _taken(
-        connection: Connection, statement: Select[Any], wanted: dict[str, Any]
-    ) -> list[AnyRow] | None:
-        rows = connection.execute(statement, wanted).all()
-        if not rows[0].live:
-            return None
-        return [row for row in rows if row.id is not None]
+        self, connection: Connection, wanted: dict[str, Any], writes: dict[str, Any] | None
+    ) -> "_Taken":
+        statement = self._claiming[("named" in wanted, writes is not None)]
+        rows = connection.execute(statement, wanted | (writes or {})).all()
+        refused = rows[0].refused if writes is not None else None
+        found = [row for row in rows if row.id is not None] if rows[0].live else None
+        return _Taken(found, refused)
 
     @cached_property
-    def _claiming(self) -> Select[Any]:
-        """The claim of what is next in the queues."""
-        return self._claim_of(self._picked)
+    def _claiming(self) -> dict[tuple[bool, bool], Select[Any]]:
+        """The claim of what is next in the queues, or of what is named; and each with endings."""
+        return {
+            (named, writes): self._claim_of(pick, self._endings.writes() if writes else None)
+            for named, pick in ((False, self._picked), (True, self._picked_named))
+            for writes in (False, True)
+        }
 
-    @cached_property
-    def _claiming_named(self) -> Select[Any]:
-        """The claim of what is named."""
-        return self._claim_of(self._picked_named)
-
-    def _claim_of(self, pick: Callable[[ColumnElement[bool]], Select[Any]]) -> Select[Any]:
+    def _claim_of(
+        self, pick: Callable[[ColumnElement[bool]], Select[Any]], writes: Writes | None
+    ) -> Select[Any]:
         """A claim: who holds the lease, what is picked, the move, its events."""
         holder = self._held.cte("holder")
         picked = pick(exists(select(holder.c.id))).scalar_subquery()
@@ -203,15 +238,16 @@ class Deliveries:
             # An array is looked up by its members' keys, however many the planner expects.
             .where(jobs.c.id == func.any(func.array(picked)))
             .values(self._claim_values)
-            .returning(*(jobs.c[name] for name in _CLAIMED))
+            .returning(*(jobs.c[name] for name in (*_CLAIMED, *_TOLD)))
             .cte("moved")
         )
         told = self._moves.told_in(moved, JobState.QUEUED).cte("told")
         lease = select(exists(select(holder.c.id)).label("live")).cte("lease")
-        wanted = [moved.c[name] for name in _CLAIMED]
-        return (
-            select(lease.c.live, *wanted).select_from(lease.outerjoin(moved, true())).add_cte(told)
-        )
+        claim = select(lease.c.live, *(moved.c[name] for name in _CLAIMED))
+        claim = claim.select_from(lease.outerjoin(moved, true())).add_cte(told)
+        if writes is None:
+            return claim
+        return claim.add_columns(writes.refused.label("refused")).add_cte(*writes.parts)
 
     def _picked_named(self, allowed: ColumnElement[bool]) -> Select[Any]:
         # In one order for all, so that two claims never wait for each other.
@@ -222,17 +258,19 @@ class Deliveries:
         """The ids to claim. Queues are gone through in turn, and no more is locked than is taken,
         since rows are asked for one by one until the outer limit is reached.
 
-        The limit is part of the text: for one that it does not know a planner expects a tenth of
-        all rows, and would rather sort the whole backlog than walk along its index.
+        A limit of each queue is part of the text: for one that it does not know a planner expects
+        a tenth of all rows, and would rather sort the whole backlog than walk along its index. It
+        is one of few numbers, so that there are few statements to prepare.
         """
-        limit: ColumnElement[int] = bindparam("limit", type_=Integer, literal_execute=True)
+        limit: ColumnElement[int] = bindparam("limit", type_=Integer)
+        at_most: ColumnElement[int] = bindparam("at_most", type_=Integer, literal_execute=True)
         given = func.unnest(bindparam("queues", type_=Texts)).table_valued(column("queue", Text))
         named = given.render_derived(name="named")
         best = (
             select(jobs.c.id)
             .where(claimable(self._dialect, named.c.queue))
             .order_by(*CLAIM_ORDER)
-            .limit(limit)
+            .limit(at_most)
             .with_for_update(skip_locked=True, of=jobs)
             .lateral("best")
         )
@@ -273,3 +311,17 @@ class Deliveries:
         if rows:
             self._moves.tell(connection, [row.id for row in rows], JobState.QUEUED)
         return rows
+
+
+def _at_least(number: int) -> int:
+    """The next power of two, of those from 8 on."""
+    return 1 << max(3, (number - 1).bit_length())
+
+
+def _delivered(rows: list[AnyRow] | None, request: ClaimRequest) -> list[Delivery] | None:
+    """Claimed rows as deliveries, in the order of the request."""
+    if rows is None:
+        return None
+    order = request.queues.index
+    rows.sort(key=lambda row: (order(row.queue), -row.priority, row.position))
+    return [to_delivery(row) for row in rows]

@@ -6,13 +6,16 @@ import math
 import random
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import QueuePool
 
 from ferryman.domain.errors import ConfigError
 from ferryman.stores.sql.dialect import Kind
@@ -91,26 +94,28 @@ def _use_wal(cursor: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
 
 
-def _sqlite_engine(url: URL, timeout: float, connections: int, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        poolclass=AsyncAdaptedQueuePool,
+def _sqlite_engine(url: URL, timeout: float, connections: int, begin: str) -> Engine:
+    engine = create_engine(
+        url.set(drivername="sqlite"),
+        poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=timeout,
-        connect_args={"timeout": timeout},
+        connect_args={"timeout": timeout, "check_same_thread": False},
     )
 
-    event.listen(engine.sync_engine, "connect", prepare_sqlite)
+    event.listen(engine, "connect", prepare_sqlite)
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
 
 
-def _postgresql_engine(url: URL, timeout: float, connections: int, spare: int) -> AsyncEngine:
+def _postgresql_engine(
+    url: URL, timeout: float, connections: int, spare: int, isolation: IsolationLevel
+) -> AsyncEngine:
     milliseconds = str(math.ceil(timeout * 1000))
     wanted = {
         "application_name": "ferryman",
@@ -126,19 +131,17 @@ def _postgresql_engine(url: URL, timeout: float, connections: int, spare: int) -
         max_overflow=spare,
         pool_timeout=timeout,
         pool_use_lifo=True,
-        isolation_level="READ COMMITTED",  # what every statement here is made for
+        isolation_level=isolation,
         connect_args={key: value for key, value in wanted.items() if key not in url.query},
     )
 
 
-class Runner:
+class Runner(ABC):
     """Does work in transactions of one engine, each within a bounded time."""
 
-    def __init__(self, engine: AsyncEngine, timeout: float) -> None:
-        self._engine = engine
+    def __init__(self, url: URL, timeout: float) -> None:
+        self._url = url
         self._timeout = timeout
-        # SQLite bounds its waiting itself, and what its thread does cannot be interrupted.
-        self._bound = None if engine.dialect.name == "sqlite" else timeout
 
     async def run(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -155,7 +158,7 @@ class Runner:
     async def _persist(self, work: Callable[..., T], args: Any, kwargs: Any, *, repeat: bool) -> T:
         deadline = time.monotonic() + self._timeout
         pauses = iter(_PAUSES)
-        with translated(self._engine.url):
+        with translated(self._url):
             while True:
                 try:
                     return await self._once(work, args, kwargs)
@@ -170,21 +173,67 @@ class Runner:
                         raise
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load
 
+    @abstractmethod
     async def _once(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
-        if self._bound is not None:
-            return await self._transact(work, args, kwargs)
-        # A transaction of SQLite that is cancelled between two calls of its thread would keep the
-        # file's lock: it comes to its end first, and then the caller is cancelled.
-        task = asyncio.ensure_future(self._transact(work, args, kwargs))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+        """Do it in one transaction."""
 
-    async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
-        async with asyncio.timeout(self._bound), self._engine.begin() as connection:
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class LoopRunner(Runner):
+    """Work on the event loop, through an asynchronous driver."""
+
+    def __init__(self, engine: AsyncEngine, timeout: float) -> None:
+        super().__init__(engine.url, timeout)
+        self._engine = engine
+
+    async def _once(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
             return await connection.run_sync(work, *args, **kwargs)
+
+    async def close(self) -> None:
+        """See `Runner.close`."""
+        await self._engine.dispose()
+
+
+class ThreadRunner(Runner):
+    """Work in threads, each transaction as a whole: a change of threads costs as much as a
+    statement. Those who wait for a thread are served in their order.
+    """
+
+    def __init__(self, engine: Engine, timeout: float, threads: int) -> None:
+        super().__init__(engine.url, timeout)
+        self._engine = engine
+        self._number = threads
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def _once(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._number, thread_name_prefix="ferryman-sqlite")
+        begun = self._threads.submit(self._transact, work, args, kwargs)
+        done = asyncio.wrap_future(begun)
+        try:
+            await asyncio.wait([done], timeout=self._timeout)
+        except asyncio.CancelledError:
+            # One that has begun comes to its end all the same, and so keeps no lock of the file.
+            done.cancel()
+            raise
+        if begun.cancel():
+            raise TimeoutError
+        return await done  # SQLite bounds its waiting itself
+
+    def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        with self._engine.begin() as connection:
+            return work(connection, *args, **kwargs)
+
+    async def close(self) -> None:
+        """See `Runner.close`."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await asyncio.to_thread(threads.shutdown)
+        self._engine.dispose()
 
 
 class Engines:
@@ -207,27 +256,31 @@ class Engines:
     """
 
     def __init__(self, url: URL, timeout: float) -> None:
+        self.read: Runner
+        self.write: Runner
+        self.alone: Runner
+        self.beat: Runner
         if kind_of(url) == "postgresql":
-            main = _postgresql_engine(url, timeout, _CONNECTIONS, _CONNECTIONS)
-            heart = _postgresql_engine(url, timeout, 1, 0)
-            self._engines = [main, heart]
-            self.write = Runner(main, timeout)
-            self.read = self.alone = Runner(_committing(main), timeout)
-            self.beat = Runner(_committing(heart), timeout)
+
+            def connections(number: int, spare: int, isolation: IsolationLevel) -> LoopRunner:
+                engine = _postgresql_engine(url, timeout, number, spare, isolation)
+                return LoopRunner(engine, timeout)
+
+            # What every statement of several here is made for, whatever the server's default is.
+            self.write = connections(_CONNECTIONS, _CONNECTIONS, "READ COMMITTED")
+            self.read = self.alone = connections(_CONNECTIONS, _CONNECTIONS, "AUTOCOMMIT")
+            self.beat = connections(1, 0, "AUTOCOMMIT")
         else:
-            writer = _sqlite_engine(url, timeout, 1, "BEGIN IMMEDIATE")
-            reader = _sqlite_engine(url, timeout, _READERS, "BEGIN")
-            heart = _sqlite_engine(url, timeout, 1, "BEGIN IMMEDIATE")
-            self._engines = [writer, reader, heart]
-            self.write = self.alone = Runner(writer, timeout)
-            self.read = Runner(reader, timeout)
-            self.beat = Runner(heart, timeout)
+
+            def threads(number: int, begin: str) -> ThreadRunner:
+                engine = _sqlite_engine(url, timeout, number, begin)
+                return ThreadRunner(engine, timeout, number)
+
+            self.write = self.alone = threads(1, "BEGIN IMMEDIATE")
+            self.read = threads(_READERS, "BEGIN")
+            self.beat = threads(1, "BEGIN IMMEDIATE")
 
     async def close(self) -> None:
         """Close every connection."""
-        for engine in self._engines:
-            await engine.dispose()
-
-
-def _committing(engine: AsyncEngine) -> AsyncEngine:
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+        for runner in {self.read, self.write, self.alone, self.beat}:
+            await runner.close()

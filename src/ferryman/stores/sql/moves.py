@@ -1,6 +1,6 @@
 """Moves: a job's change of state together with the event that tells of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -85,7 +85,8 @@ class Moves:
         by_holder: bool = False,
     ) -> None:
         """Write the events of jobs that were just moved."""
-        connection.execute(self._told, {"ids": ids, "source": source, "by_holder": by_holder})
+        if ids:
+            connection.execute(self._told, {"ids": ids, "source": source, "by_holder": by_holder})
 
     def skip(self, connection: Connection, count: int) -> None:
         """Use up the numbers of events that were not written, whose places are taken.
@@ -125,7 +126,7 @@ class Moves:
                 .where(jobs.c.id == given["id"])
                 .values({"state": JobState.QUEUED, "position": place} | values)
             )
-            rows: list[Mapping[str, Any]] = [{"id": job_id} for job_id in ids]
+            rows: list[dict[str, Any]] = [{"id": job_id} for job_id in ids]
             connection.execute(statement, self._behind.parameters(rows))
             self.tell(connection, ids, source)
 

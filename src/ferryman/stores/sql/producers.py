@@ -22,7 +22,7 @@ from sqlalchemy import (
 from ferryman.domain.errors import JobExists, StoreError
 from ferryman.domain.job import NewJob, Submitted
 from ferryman.domain.states import JobState, Reason
-from ferryman.stores.sql.dialect import Dialect, Rows, later
+from ferryman.stores.sql.dialect import Dialect, Repeated, Rows, later
 from ferryman.stores.sql.moves import Moves
 from ferryman.stores.sql.places import Place, Places
 from ferryman.stores.sql.records import clean, milliseconds, packed_options, packed_tags
@@ -38,13 +38,12 @@ _Created = dict[str, Place | None]
 
 
 class Intake(msgspec.Struct, frozen=True):
-    """What a submit led to: an answer for each job up to the one that was refused, if any.
+    """What a submit led to: an answer for each job, or for each up to the one that was refused.
 
     `places` are those of the new jobs that are queued.
     """
 
-    submitted: list[Submitted]
-    refused: JobExists | None = None
+    answers: list[Submitted | JobExists]
     places: tuple[Place, ...] = ()
 
 
@@ -90,7 +89,7 @@ class Producers:
             args=LargeBinary(),
             held=Boolean(),
         )
-        self._insert = self._insertion()
+        self._insert = Repeated(self._insertion())
         id_given = dialect.among(jobs.c.id)
         self._known = select(jobs.c.id, jobs.c.queue).where(id_given)
         # What this very transaction put in has a place behind every event that there is.
@@ -156,33 +155,42 @@ class Producers:
     ) -> Intake:
         """Take a batch in, up to the first job that is refused; all or nothing if `whole`."""
         created = self._take_in(connection, batch)
-        if len(created) == len(batch):
-            submitted = [Submitted(job.id, job.queue, True) for job in batch]
-            return Intake(submitted, None, _places_of(created))
-        intake = self._intake(connection, batch, created)
-        if intake.refused is not None:
-            kept = 0 if whole else len(intake.submitted)
+        answers = self._answers(connection, batch, created)
+        refused = next((n for n, one in enumerate(answers) if isinstance(one, JobExists)), None)
+        if refused is not None:
+            del answers[refused + 1 :]
+            kept = 0 if whole else refused
             undone = {job.id for job in batch[kept:]} & created.keys()
             self._take_back(connection, undone)
             created = {job_id: one for job_id, one in created.items() if job_id not in undone}
-        return Intake(intake.submitted, intake.refused, _places_of(created))
+        return Intake(answers, _places_of(created))
 
-    def _intake(self, connection: Connection, batch: Sequence[NewJob], created: _Created) -> Intake:
+    def submit_each(self, connection: Connection, batch: Sequence[NewJob]) -> Intake:
+        """Take jobs in that have nothing to do with each other: one is refused for itself alone."""
+        created = self._take_in(connection, batch)
+        answers = self._answers(connection, batch, created)
+        return Intake(answers, _places_of(created))
+
+    def _answers(
+        self, connection: Connection, batch: Sequence[NewJob], created: _Created
+    ) -> list[Submitted | JobExists]:
         """What became of each job; `created` grows by those whose key came free meanwhile."""
+        if len(created) == len(batch):
+            return [Submitted(job.id, job.queue, True) for job in batch]
         known, holders = self._met(connection, batch, created)
         fresh = set(created)
-        submitted: list[Submitted] = []
+        answers: list[Submitted | JobExists] = []
         for job in batch:
             holder = holders.get((job.queue, job.unique))
             if job.id in known:
-                submitted.append(Submitted(job.id, known[job.id], job.id in fresh))
+                answers.append(Submitted(job.id, known[job.id], job.id in fresh))
                 fresh.discard(job.id)
             elif holder is not None and job.on_conflict == "return":
-                submitted.append(Submitted(holder, job.queue, False))
+                answers.append(Submitted(holder, job.queue, False))
             else:
                 text = f"job {holder} holds the unique key {job.unique!r} in queue {job.queue}"
-                return Intake(submitted, JobExists(text, holder or ""))
-        return Intake(submitted)
+                answers.append(JobExists(text, holder or ""))
+        return answers
 
     def _met(
         self, connection: Connection, batch: Sequence[NewJob], created: _Created
@@ -210,7 +218,7 @@ class Producers:
     def _take_in(self, connection: Connection, batch: Sequence[NewJob]) -> _Created:
         """Insert what meets no conflict, with its events; returns what is new."""
         parameters = self._rows.parameters([_row(job) for job in batch])
-        result = connection.execute(self._insert, parameters)
+        result = self._insert.execute(connection, parameters)
         if self._dialect.postgresql:
             created = {row.id: _place_of(row) for row in result}
         else:

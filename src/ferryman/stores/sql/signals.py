@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import URL, Connection, bindparam, func, select
+from sqlalchemy import URL, Connection, Text, bindparam, func, select
 
 from ferryman.domain.errors import StoreError
-from ferryman.stores.sql.dialect import Texts
 from ferryman.stores.sql.hints import Topics
 
 TICKS: Final = (0.01, 0.05)
@@ -23,8 +22,8 @@ GATHER: Final = 0.01
 
 CHANNEL: Final = "ferryman_hints"
 
-_PER_MESSAGE: Final = 60
-"""Names in one message: 60 of the longest fit PostgreSQL's limit of 8,000 bytes."""
+_ROOM: Final = 7800
+"""Bytes of names, with quotes and commas, in one message: PostgreSQL's limit is 8,000 in all."""
 
 
 class SqliteSignal:
@@ -76,10 +75,13 @@ Send = Callable[[Callable[[Connection, Sequence[str]], None], Sequence[str]], Aw
 """Does work on a connection of the store, outside of every other transaction."""
 
 
+_NOTIFY: Final = select(func.pg_notify(CHANNEL, bindparam("message", type_=Text)))
+
+
 def notify(connection: Connection, messages: Sequence[str]) -> None:
     """Send messages to whoever listens."""
-    message = func.unnest(bindparam("messages", type_=Texts)).column_valued("message")
-    connection.execute(select(func.pg_notify(CHANNEL, message)), {"messages": messages})
+    for message in messages:
+        connection.execute(_NOTIFY, {"message": message})
 
 
 class PostgresqlSignal:
@@ -171,6 +173,14 @@ class PostgresqlSignal:
 
 
 def _portions(names: set[str]) -> Iterator[frozenset[str]]:
-    listed = list(names)
-    for start in range(0, len(listed), _PER_MESSAGE):
-        yield frozenset(listed[start : start + _PER_MESSAGE])
+    portion: list[str] = []
+    room = _ROOM
+    for name in names:
+        size = len(msgspec.json.encode(name)) + 1
+        if size > room:
+            yield frozenset(portion)
+            portion, room = [], _ROOM
+        portion.append(name)
+        room -= size
+    if portion:
+        yield frozenset(portion)

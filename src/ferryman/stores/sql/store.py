@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ferryman.domain.errors import LeaseLost, StoreUnavailable
+from ferryman.domain.errors import JobExists, LeaseLost, StoreUnavailable
 from ferryman.domain.job import (
     Delivery,
     Job,
@@ -39,6 +39,7 @@ from ferryman.stores.base import (
     Renewal,
     Verdict,
 )
+from ferryman.stores.gathering import Answer, Gathering
 from ferryman.stores.sql import doctor
 from ferryman.stores.sql.deliveries import Deliveries
 from ferryman.stores.sql.dialect import Dialect
@@ -85,13 +86,14 @@ class SqlStore:
         self._places = Places(self._dialect)
         places = self._places if self._tells_places else None
         self._producers = Producers(self._dialect, moves, places)
-        self._deliveries = Deliveries(self._dialect, moves)
         self._endings = Endings(self._dialect, moves)
+        self._deliveries = Deliveries(self._dialect, moves, self._endings)
         self._returns = Returns(self._dialect, moves)
         self._steering = Steering(self._dialect, moves)
         self._upkeep = Upkeep(self._dialect, moves, self._steering)
         self._readers = Readers(self._dialect)
         self._engines = Engines(self._url, settings.store_timeout)
+        self._singles: Gathering[NewJob] = Gathering(self._submit_each, _size)
         self._hints = Hints(self._look, self._signal)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -102,8 +104,13 @@ class SqlStore:
 
     @property
     def pace(self) -> Pace:
-        """One transaction at a time, which endings wait to share."""
-        return Pace(linger=self._settings.linger)
+        """Endings wait to share a transaction.
+
+        Two of PostgreSQL are under way at once: while a process of the server works, the worker
+        does. SQLite has one writer.
+        """
+        exchanges = 2 if self._dialect.postgresql else 1
+        return Pace(exchanges=exchanges, linger=self._settings.linger)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -170,14 +177,32 @@ class SqlStore:
         if not jobs:
             return []
         if transaction is not None:
-            intake = await self._submit_in_async(transaction, jobs)
-        else:
-            # A job that is refused takes back those behind it, before anyone may see them.
-            several = len(jobs) > 1 and any(job.unique is not None for job in jobs)
-            runner = self._engines.write if several else self._engines.alone
-            intake = await runner.run_repeatable(self._producers.submit, jobs)
-            self._announce_work(_queues_of(intake, jobs), places=intake.places)
-        return _answer(intake)
+            return _submitted(await self._submit_in_async(transaction, jobs))
+        if len(jobs) == 1:
+            return [await self._singles.submit(jobs[0])]
+        # A job that is refused takes back those behind it, before anyone may see them.
+        alone = all(job.unique is None for job in jobs)
+        runner = self._engines.alone if alone else self._engines.write
+        intake = await runner.run_repeatable(self._producers.submit, jobs)
+        self._announce_intake(intake, jobs)
+        return _submitted(intake)
+
+    async def _submit_each(self, jobs: Sequence[NewJob]) -> Sequence[Answer]:
+        """Submit what several callers want at once; an answer for each."""
+        try:
+            intake = await self._engines.alone.run_repeatable(self._producers.submit_each, jobs)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # What cannot be stored is the fault of one, and no reason to refuse the others.
+            if len(jobs) == 1:
+                return [error]
+            return [(await self._submit_each([job]))[0] for job in jobs]
+        self._announce_intake(intake, jobs)
+        return intake.answers
+
+    def _announce_intake(self, intake: Intake, jobs: Sequence[NewJob]) -> None:
+        self._announce_work(_queues_of(intake, jobs), places=intake.places)
 
     async def _submit_in_async(self, transaction: Any, jobs: Sequence[NewJob]) -> Intake:
         with translated(self._url):
@@ -192,7 +217,7 @@ class SqlStore:
         with translated(self._url):
             intake = join(transaction, self._dialect.kind, self._joining(jobs))
         self._announce_when_committed(transaction, intake, jobs)
-        return _answer(intake)
+        return _submitted(intake)
 
     def _joining(self, jobs: Sequence[NewJob]) -> Callable[[Connection], Intake]:
         return lambda connection: self._producers.submit(connection, jobs, whole=True)
@@ -305,11 +330,10 @@ class SqlStore:
         *,
         fill: bool = True,
     ) -> tuple[list[Verdict], list[Delivery]]:
-        def work(connection: Connection) -> tuple[list[Verdict], list[Delivery] | None]:
-            verdicts = self._endings.finish(connection, endings) if endings else []
-            return verdicts, self._deliveries.claim(connection, request, named, fill=fill)
-
-        verdicts, deliveries = await self._engines.alone.run(work)
+        work = self._deliveries.finish_and_claim
+        verdicts, deliveries = await self._engines.alone.run(
+            work, endings, request, named, fill=fill
+        )
         self._announce_endings(endings)
         return verdicts, _leased(deliveries, request)
 
@@ -461,20 +485,25 @@ def _upgrade(database_url: str) -> None:
     upgrade(database_url)
 
 
+def _size(job: NewJob) -> int:
+    return len(job.args)
+
+
 def _queues_of(intake: Intake, jobs: Sequence[NewJob]) -> set[str]:
     """The queues that got a job which is due now."""
-    pairs = zip(intake.submitted, jobs, strict=False)
     return {
         job.queue
-        for submitted, job in pairs
-        if submitted.created and not (job.held or job.delay or job.run_at)
+        for one, job in zip(intake.answers, jobs, strict=False)
+        if isinstance(one, Submitted) and one.created
+        if not (job.held or job.delay or job.run_at)
     }
 
 
-def _answer(intake: Intake) -> list[Submitted]:
-    if intake.refused is not None:
-        raise intake.refused
-    return intake.submitted
+def _submitted(intake: Intake) -> list[Submitted]:
+    for one in intake.answers:
+        if isinstance(one, JobExists):
+            raise one
+    return [one for one in intake.answers if isinstance(one, Submitted)]
 
 
 def _leased(deliveries: list[Delivery] | None, request: ClaimRequest) -> list[Delivery]:

@@ -1,12 +1,13 @@
 """What every part of the store stands on: the link, the key names, the clock, the queues."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from ferryman.domain.errors import ConfigError
 from ferryman.settings import Settings
 from ferryman.stores.base import Verdict
+from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls
 from ferryman.stores.valkey.calls import Now, Target
 from ferryman.stores.valkey.connection import Call, Link
@@ -14,14 +15,8 @@ from ferryman.stores.valkey.keys import Keys
 
 T = TypeVar("T")
 
-BATCH: Final = 1000
-"""Jobs that one script call handles at most, so that no call holds up the server for long."""
-
 STEP: Final = 250
 """Jobs that one script call of the upkeep handles, which nobody waits for."""
-
-BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of arguments or results that one script call takes, a single larger one aside."""
 
 
 class Grounds:
@@ -113,21 +108,6 @@ class Grounds:
             queues = [queue for queue, reply in given if size(reply) == share]
             replies += given
         return replies
-
-
-def bounded(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """`items` in lists that one script call may take, by their number and by their bytes."""
-    part: list[T] = []
-    total = 0
-    for item in items:
-        length = size(item)
-        if part and (len(part) == BATCH or total + length > BATCH_BYTES):
-            yield part
-            part, total = [], 0
-        part.append(item)
-        total += length
-    if part:
-        yield part
 
 
 def batched(items: Iterable[T], size: int) -> list[list[T]]:

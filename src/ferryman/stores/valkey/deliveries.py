@@ -15,8 +15,9 @@ from ferryman.domain.job import Delivery, WorkerInfo
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, legal
 from ferryman.stores.base import ClaimRequest, ProgressUpdate, Renewal, Verdict
+from ferryman.stores.gathering import BATCH, BATCH_BYTES, bounded
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import BATCH, BATCH_BYTES, Grounds, bounded
+from ferryman.stores.valkey.base import Grounds
 from ferryman.stores.valkey.calls import Claimed, HandBack, Moves, Target
 from ferryman.stores.valkey.codes import Code
 from ferryman.stores.valkey.connection import Call

@@ -5,6 +5,9 @@ refused there when it is claimed, and what is missing here is found there. So no
 be exact, and each call may be repeated, lost, or made twice.
 """
 
+import functools
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -32,7 +35,14 @@ class Entry(NamedTuple):
     """An id that was taken; `mark` is what its settling names it by."""
 
     job_id: str
+    queue: str
     mark: bytes
+
+    @property
+    def spot(self) -> Spot:
+        """Where it was taken from."""
+        priority, position, _ = self.mark.split(b":", 2)
+        return Spot(self.job_id, int(priority), int(position))
 
 
 class Lane(Hints):
@@ -80,23 +90,49 @@ class Lane(Hints):
         await self._link.run_all(pushes)
 
     async def take(
-        self, queue: str, limit: int, hold: float, settled: Iterable[bytes] = ()
+        self,
+        queues: Sequence[str],
+        limit: int,
+        hold: float,
+        settled: Mapping[str, Sequence[bytes]] | None = None,
     ) -> tuple[bool, list[Entry]]:
-        """Take up to `limit` ids in their order; they are put back after `hold` seconds.
+        """Take up to `limit` ids from each queue in one round trip; they are put back after `hold`
+        seconds.
 
         Args:
-            settled: marks of entries, taken before, that shall not be put back.
+            settled: by queue, marks of entries, taken before, that shall not be put back.
 
         Returns:
             whether the lanes were filled, so that their order is that of all queued jobs; the ids.
         """
-        arguments: list[bytes | int] = [limit, milliseconds(hold), *settled]
-        take: Call[Any] = Call(
-            load("queue", "lane_take"), self._keys.queue(queue), arguments, _entries
-        )
+        script = load("queue", "lane_take")
+        wanted = [limit, milliseconds(hold)]
+        takes: list[Call[Any]] = [
+            Call(
+                script,
+                self._keys.queue(queue),
+                [*wanted, *(settled or {}).get(queue, ())],
+                functools.partial(_entries, queue),
+            )
+            for queue in queues
+        ]
         filled = calls.command("EXISTS", f"{self._keys.shared}epoch")
-        present, entries = await self._link.run_all([filled, take])
-        return bool(present), entries
+        present, *entries = await self._link.run_all([filled, *takes])
+        return bool(present), list(itertools.chain.from_iterable(entries))
+
+    async def give_back(self, entries: Iterable[Entry]) -> None:
+        """Put entries back to their places.
+
+        Raises:
+            StoreFull, StoreError: see `push`; they are put back later by themselves.
+        """
+        spots: dict[str, list[Spot]] = defaultdict(list)
+        marks: dict[str, list[bytes]] = defaultdict(list)
+        for entry in entries:
+            spots[entry.queue].append(entry.spot)
+            marks[entry.queue].append(entry.mark)
+        await self.push(spots)
+        await self.settle(marks)
 
     async def settle(self, marks: Mapping[str, Sequence[bytes]]) -> None:
         """Say of each queue which of its entries shall not be put back."""
@@ -178,5 +214,5 @@ def _packed(spots: Iterable[Spot]) -> list[bytes | int]:
     return [part for spot in spots for part in (spot.priority, spot.position, pack_id(spot.job_id))]
 
 
-def _entries(reply: list[bytes]) -> list[Entry]:
-    return [Entry(unpack_id(mark.split(b":", 2)[2]), mark) for mark in reply]
+def _entries(queue: str, reply: list[bytes]) -> list[Entry]:
+    return [Entry(unpack_id(mark.split(b":", 2)[2]), queue, mark) for mark in reply]

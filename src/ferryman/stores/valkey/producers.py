@@ -9,11 +9,17 @@ from ferryman.domain.errors import ConfigError, JobExists, StoreError
 from ferryman.domain.job import NewJob, Submitted
 from ferryman.settings import Settings
 from ferryman.stores.base import Verdict
+from ferryman.stores.gathering import Answer, Gathering, bounded
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import Grounds, bounded
+from ferryman.stores.valkey.base import Grounds
 from ferryman.stores.valkey.calls import Taken, Target
-from ferryman.stores.valkey.gathering import Answer, Gathering
 from ferryman.stores.valkey.records import PackedJob, pack_new
+
+_Parcel = tuple[NewJob, PackedJob]
+
+
+def _parcel_size(parcel: _Parcel) -> int:
+    return len(parcel[0].args)
 
 
 class Producers(Grounds):
@@ -21,7 +27,7 @@ class Producers(Grounds):
 
     def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
         super().__init__(settings, clock)
-        self._gatherings: Final[dict[str, Gathering]] = {}
+        self._gatherings: Final[dict[str, Gathering[_Parcel]]] = {}
 
     async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
         """See `JobStore.submit`. One script call a queue, in one round trip where order is free."""
@@ -47,12 +53,11 @@ class Producers(Grounds):
         gathering = self._gatherings.get(job.queue)
         if gathering is None:
             send = functools.partial(self._submit_each, self._target(job.queue))
-            gathering = self._gatherings[job.queue] = Gathering(send)
-        return await gathering.submit(job, pack_new(job, alone=True))
+            gathering = self._gatherings[job.queue] = Gathering(send, _parcel_size)
+        return await gathering.submit((job, pack_new(job, alone=True)))
 
-    async def _submit_each(
-        self, target: Target, jobs: Sequence[NewJob], packed: Sequence[PackedJob]
-    ) -> list[Answer]:
+    async def _submit_each(self, target: Target, parcels: Sequence[_Parcel]) -> list[Answer]:
+        jobs, packed = zip(*parcels, strict=True)
         submit = functools.partial(
             calls.submit_each, target, self._now(), [job.id for job in jobs], packed
         )

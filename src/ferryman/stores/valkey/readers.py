@@ -7,8 +7,9 @@ import msgspec
 
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerInfo, WorkerStatus
 from ferryman.stores.base import JobFilter, Page
+from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls, listing
-from ferryman.stores.valkey.base import BATCH, STEP, Grounds, batched
+from ferryman.stores.valkey.base import STEP, Grounds, batched
 from ferryman.stores.valkey.journal import read_events
 from ferryman.stores.valkey.listing import Place
 from ferryman.stores.valkey.records import Record, moment, read_job

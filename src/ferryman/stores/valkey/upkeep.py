@@ -3,8 +3,9 @@
 from typing import Final
 
 from ferryman.domain.states import JobState
+from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import BATCH, Grounds
+from ferryman.stores.valkey.base import Grounds
 from ferryman.stores.valkey.records import milliseconds
 
 REMEMBER_WORKERS: Final = 3600.0
