@@ -14,6 +14,7 @@ from ferryman.domain.job import WorkerInfo
 from ferryman.domain.states import JobState
 from ferryman.settings import Settings
 from ferryman.stores.base import ClaimRequest
+from ferryman.stores.hybrid.relay import spots_of
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.sql.engine import parse_url
 from tests.contract.leaks import leaks
@@ -50,6 +51,15 @@ async def drained(store: HybridStore, info: WorkerInfo, number: int) -> list[str
             await asyncio.sleep(0.01)
     assert await store.claim(request) == []
     return ids
+
+
+async def first_offered(store: HybridStore, info: WorkerInfo) -> list[str]:
+    """The ids of what is claimed first, as soon as there is something."""
+    request = ClaimRequest(worker=info.id, queues=("default",), limit=5)
+    async with asyncio.timeout(5):
+        while not (deliveries := await store.claim(request)):
+            await store.wait_for_work(request.queues, 0.05)
+    return [one.job_id for one in deliveries]
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))
@@ -125,6 +135,19 @@ async def test_an_id_that_a_dead_worker_took_comes_back(open_store: OpenStore) -
         await asyncio.sleep(0.01)
         assert time.monotonic() - begun < 20
     assert [one.job_id for one in deliveries] == ["a"]
+
+
+async def test_nobody_settles_what_another_has_taken(open_store: OpenStore) -> None:
+    """The first to take it says what became of it when another has taken it again."""
+    store = await open_store()
+    info = await worker(store)
+    await store.submit([new_job("a")])
+    _, first = await store._lane.take(["default"], 1, hold=1e6)
+    await store._lane.push(spots_of(await store._queued_among(["a"])))
+    _, second = await store._lane.take(["default"], 1, hold=0.3)
+    assert [entry.job_id for entry in (*first, *second)] == ["a", "a"]
+    await store._lane.settle({"default": [entry.mark for entry in first]})
+    assert await first_offered(store, info) == ["a"]
 
 
 async def test_duplicates_and_strays_in_the_lane_are_harmless(open_store: OpenStore) -> None:

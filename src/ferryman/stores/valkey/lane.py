@@ -215,4 +215,4 @@ def _packed(spots: Iterable[Spot]) -> list[bytes | int]:
 
 
 def _entries(queue: str, reply: list[bytes]) -> list[Entry]:
-    return [Entry(unpack_id(mark.split(b":", 2)[2]), queue, mark) for mark in reply]
+    return [Entry(unpack_id(mark.split(b":", 3)[3]), queue, mark) for mark in reply]

@@ -4,7 +4,7 @@
 --
 -- KEYS  prefix of the queue
 -- ARGV  1 limit   2 how long it is held (ms)   then entries of earlier calls that are settled
--- Returns entries: priority:position:id
+-- Returns entries: until:priority:position:id, where `until` (ms) is when it is put back
 -- include: clock
 -- include: ready
 
@@ -12,7 +12,7 @@ local SETTLED, RETURNED = 1000, 200
 
 local function put_back(now)
   for _, entry in ipairs(redis.call('ZRANGEBYSCORE', TAKEN, '-inf', now, 'LIMIT', 0, RETURNED)) do
-    local priority, position, id = string.match(entry, '^(%-?%d+):(%d+):(.*)$')
+    local priority, position, id = string.match(entry, '^%d+:(%-?%d+):(%d+):(.*)$')
     redis.call('ZADD', LANE_ .. priority, position, id)
     redis.call('ZADD', LANES, priority, priority)
     redis.call('ZREM', TAKEN, entry)
@@ -29,7 +29,8 @@ local function take(limit, until_)
     local wanted = limit - #entries
     local popped = redis.call('ZPOPMIN', LANE_ .. priority, wanted)
     for at = 1, #popped, 2 do
-      local entry = priority .. ':' .. popped[at + 1] .. ':' .. popped[at]
+      -- With its moment each taking is an entry of its own, which nobody else can settle.
+      local entry = until_ .. ':' .. priority .. ':' .. popped[at + 1] .. ':' .. popped[at]
       entries[#entries + 1] = entry
       held[#held + 1] = until_
       held[#held + 1] = entry
