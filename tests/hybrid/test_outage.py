@@ -12,9 +12,9 @@ from ferryman.stores.base import ClaimRequest
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.tuning import Tuning
 from tests.contract.world import ending, new_job
-from tests.hybrid.conftest import OpenStore
+from tests.hybrid.conftest import LANE_ONLY, OpenStore
 from tests.hybrid.lane_server import LaneServer
-from tests.hybrid.test_lane_loss import worker
+from tests.hybrid.test_lane_loss import first_offered, worker
 from tests.proxy import Proxy
 
 USUAL = Tuning(call_limit=1.0, probe_first=0.05, probe_longest=0.1, steady=0.3)
@@ -123,6 +123,29 @@ async def test_a_flapping_lane_is_left_alone(store: HybridStore, proxy: Proxy) -
             number += 1
             await run_one(store, request, f"job-{number}")
     assert store._breaker.switches <= 5, "about twenty times down and up"
+
+
+async def test_what_is_queued_while_the_lane_comes_back_is_in_it(
+    store: HybridStore, open_store: OpenStore
+) -> None:
+    """Others may have filled it anew before this process uses it."""
+    other = await open_store(LANE_ONLY)
+    info = await worker(other)
+    distrust = store._breaker._recovered
+    told = asyncio.Event()
+
+    async def slowly() -> None:
+        await distrust()
+        await other.sweep()
+        await store.submit([new_job("a")])
+        told.set()
+
+    store._breaker._recovered = slowly
+    store._breaker.trip("a test says so")
+    async with asyncio.timeout(10):
+        await told.wait()
+        await store._breaker.until_closed()
+    assert await first_offered(other, info) == ["a"]
 
 
 async def test_a_store_opens_without_its_lane(open_store: OpenStore, lane: LaneServer) -> None:

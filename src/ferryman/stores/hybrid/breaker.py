@@ -30,7 +30,7 @@ class Breaker:
 
     Args:
         probe: tries the lane; raises `StoreError` if it cannot be used.
-        recovered: done once before the lane is used again.
+        recovered: done as soon as the lane is used again.
 
     Attributes:
         switches: how often it opened or closed.
@@ -126,8 +126,11 @@ class Breaker:
             since = time.monotonic() if good == 1 else since
             pause = min(self._steady / GOOD_PROBES, self._tuning.probe_longest)
             steady = good >= GOOD_PROBES and time.monotonic() - since >= self._steady
-            if steady and await self._answers(self._recovered):
+            if steady:
                 self._close()
+                # Not before: a job that was queued in between would be neither pushed nor told of.
+                if not await self._answers(self._recovered):
+                    self.trip("it went down again")
                 return
 
     async def _answers(self, work: Callable[[], Awaitable[object]]) -> bool:
