@@ -102,6 +102,6 @@ async def directly(
             await worker.close()
 
 
-def client() -> Client:
+def client(**settings: Any) -> Client:
     """An application that reaches no store by itself."""
-    return Client(Settings(valkey_url="redis://127.0.0.1:1"))
+    return Client(Settings(valkey_url="redis://127.0.0.1:1", **settings))

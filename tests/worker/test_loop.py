@@ -11,13 +11,13 @@ import pytest
 
 from ferryman import JobContext, JobState, Reason, current_job
 from ferryman.domain.errors import LeaseLost, StoreUnavailable
-from ferryman.domain.job import Delivery, NewJob
+from ferryman.domain.job import Delivery, Job, NewJob
 from ferryman.domain.outcomes import Ending
 from ferryman.stores.base import ClaimRequest, Pace, Verdict
 from ferryman.worker import loop
 from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
-from tests.worker.direct import Direct, client, directly, eventually
+from tests.worker.direct import Direct, client, directly, eventually, model_store
 
 
 class Gate:
@@ -426,3 +426,21 @@ async def test_a_hint_that_comes_while_a_claim_is_under_way_is_not_forgotten() -
         gate.out.set()
         await direct.ended(first)
         await direct.reached(second.id, "succeeded")
+
+
+async def test_a_job_whose_ending_the_server_forgot_runs_again() -> None:
+    app, store = client(lease=0.2, sweep=0.1), model_store()
+    while_running: list[Job] = []
+
+    @app.task
+    async def work() -> None:
+        while_running.append(store.data.records[current_job().id].job)
+
+    async with directly(app, store) as direct:
+        job = await direct.submit("work")
+        await direct.ended(job)
+        # A power failure takes the last second: the server is where it was a moment before.
+        store.data.records[job].job = while_running[0]
+        await eventually(lambda: len(while_running) == 2)
+        ended = await direct.ended(job)
+        assert (ended.deliveries, ended.attempts, ended.kills) == (2, 0, 0)

@@ -24,8 +24,9 @@ class Exchange:
 
     A claim whose reply is lost may have been made all the same: then jobs run under this worker
     that it does not know of, and its lease keeps them from everybody else. So after such a call,
-    and once more a lease later for a server that was slow, all but the known ones go back. No
-    other call may be under way then, for what it is about to bring is not known either.
+    and once a lease in any case, all but the known ones go back: a server may be slow, or come
+    back from a power failure without the last endings that it had acknowledged. No other call may
+    be under way then, for what it is about to bring is not known either.
     """
 
     def __init__(self, store: JobStore, info: WorkerInfo, lease: float) -> None:
@@ -33,13 +34,12 @@ class Exchange:
         self._info = info
         self._lease = lease
         self._in_doubt = False
-        self.look_again_at: float | None = None
+        self.look_again_at = time.monotonic() + lease
 
     @property
     def overdue(self) -> bool:
         """Whether the next call looks for lost deliveries, and so must be the only one."""
-        again = self.look_again_at
-        return self._in_doubt or (again is not None and time.monotonic() >= again)
+        return self._in_doubt or time.monotonic() >= self.look_again_at
 
     async def trade(
         self, endings: Sequence[Ending], limit: int, held: Callable[[], Collection[str]]
@@ -71,8 +71,7 @@ class Exchange:
     ) -> Traded:
         # First the endings: their jobs are not held, and must not be handed back.
         verdicts = await self._store.finish(endings) if endings else []
-        first = self._in_doubt
         await self._store.hand_back(self._info, kill=False, keep=held())
         self._in_doubt = False
-        self.look_again_at = time.monotonic() + self._lease if first else None
+        self.look_again_at = time.monotonic() + self._lease
         return Traded(verdicts, [], claimed=False)
