@@ -46,6 +46,26 @@ class Intake(msgspec.Struct, frozen=True):
     answers: list[Submitted | JobExists]
     places: tuple[Place, ...] = ()
 
+    def submitted(self) -> list[Submitted]:
+        """The answers.
+
+        Raises:
+            JobExists: one of them is a refusal.
+        """
+        for one in self.answers:
+            if isinstance(one, JobExists):
+                raise one
+        return [one for one in self.answers if isinstance(one, Submitted)]
+
+    def queues(self, jobs: Sequence[NewJob]) -> set[str]:
+        """The queues that got a job which is due now, of these that were submitted."""
+        return {
+            job.queue
+            for one, job in zip(self.answers, jobs, strict=False)
+            if isinstance(one, Submitted) and one.created
+            if not (job.held or job.delay or job.run_at)
+        }
+
 
 def _row(job: NewJob) -> dict[str, Any]:
     expires_in = job.expires_in

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ferryman.domain.errors import JobExists, LeaseLost, StoreUnavailable
+from ferryman.domain.errors import LeaseLost, StoreUnavailable
 from ferryman.domain.job import (
     Delivery,
     Job,
@@ -177,7 +177,7 @@ class SqlStore:
         if not jobs:
             return []
         if transaction is not None:
-            return _submitted(await self._submit_in_async(transaction, jobs))
+            return (await self._submit_in_async(transaction, jobs)).submitted()
         if len(jobs) == 1:
             return [await self._singles.submit(jobs[0])]
         # A job that is refused takes back those behind it, before anyone may see them.
@@ -185,7 +185,7 @@ class SqlStore:
         runner = self._engines.alone if alone else self._engines.write
         intake = await runner.run_repeatable(self._producers.submit, jobs)
         self._announce_intake(intake, jobs)
-        return _submitted(intake)
+        return intake.submitted()
 
     async def _submit_each(self, jobs: Sequence[NewJob]) -> Sequence[Answer]:
         """Submit what several callers want at once; an answer for each."""
@@ -202,7 +202,7 @@ class SqlStore:
         return intake.answers
 
     def _announce_intake(self, intake: Intake, jobs: Sequence[NewJob]) -> None:
-        self._announce_work(_queues_of(intake, jobs), places=intake.places)
+        self._announce_work(intake.queues(jobs), places=intake.places)
 
     async def _submit_in_async(self, transaction: Any, jobs: Sequence[NewJob]) -> Intake:
         with translated(self._url):
@@ -217,7 +217,7 @@ class SqlStore:
         with translated(self._url):
             intake = join(transaction, self._dialect.kind, self._joining(jobs))
         self._announce_when_committed(transaction, intake, jobs)
-        return _submitted(intake)
+        return intake.submitted()
 
     def _joining(self, jobs: Sequence[NewJob]) -> Callable[[Connection], Intake]:
         return lambda connection: self._producers.submit(connection, jobs, whole=True)
@@ -225,7 +225,7 @@ class SqlStore:
     def _announce_when_committed(
         self, transaction: Any, intake: Intake, jobs: Sequence[NewJob]
     ) -> None:
-        when_committed(transaction, _queues_of(intake, jobs), self._announce_from_anywhere)
+        when_committed(transaction, intake.queues(jobs), self._announce_from_anywhere)
 
     def _announce_work(
         self, queues: Iterable[str], ids: Iterable[str] = (), places: Sequence[Place] = ()
@@ -487,23 +487,6 @@ def _upgrade(database_url: str) -> None:
 
 def _size(job: NewJob) -> int:
     return len(job.args)
-
-
-def _queues_of(intake: Intake, jobs: Sequence[NewJob]) -> set[str]:
-    """The queues that got a job which is due now."""
-    return {
-        job.queue
-        for one, job in zip(intake.answers, jobs, strict=False)
-        if isinstance(one, Submitted) and one.created
-        if not (job.held or job.delay or job.run_at)
-    }
-
-
-def _submitted(intake: Intake) -> list[Submitted]:
-    for one in intake.answers:
-        if isinstance(one, JobExists):
-            raise one
-    return [one for one in intake.answers if isinstance(one, Submitted)]
 
 
 def _leased(deliveries: list[Delivery] | None, request: ClaimRequest) -> list[Delivery]:
