@@ -18,6 +18,8 @@ from ferryman import Ferryman, Job, JobEvent, JobState, Reason
 TASK, QUEUE = "read_receipt", "receipts"
 TICK = 0.05
 """Seconds between two looks."""
+LAST_CHANCE = 4
+"""So few receipts left that any of them is killed: on a crowded machine no look comes in time."""
 
 
 @dataclass
@@ -123,19 +125,30 @@ class Run:
                 order.arrive()
 
     def _kill(self, fleet: Fleet) -> None:
-        """SIGKILL in the middle of a receipt: as soon as one has just begun."""
+        """SIGKILL in the middle of a receipt: one that has just begun, while there is a choice."""
         log = self.ledger.log()
         last = {entry.pid: entry for entry in log}
         begun = [entry for entry in last.values() if entry.what == "began"]
-        if not begun or time.time() - begun[-1].at > _quickest(log) / 2:
+        left = sum(not job.state.terminal for job in self.jobs.values())
+        recent = _quickest(log) / 2 if left > LAST_CHANCE else math.inf
+        if not begun or time.time() - begun[-1].at > recent:
             return
         if self.kill == "child":
-            self.killed = Kill(f"child process {begun[-1].pid}", time.time())
-            os.kill(begun[-1].pid, signal.SIGKILL)
+            self._kill_child(begun[-1])
         else:
             self.killed = Kill("worker with all of its processes", time.time())
             fleet.kill()
             fleet.start()
+
+    def _kill_child(self, begun: Entry) -> None:
+        """Kill a child, unless it came to an end with its receipt just now."""
+        os.kill(begun.pid, signal.SIGSTOP)
+        latest = [entry for entry in self.ledger.log() if entry.pid == begun.pid][-1]
+        if latest != begun:
+            os.kill(begun.pid, signal.SIGCONT)
+            return
+        self.killed = Kill(f"child process {begun.pid}", time.time())
+        os.kill(begun.pid, signal.SIGKILL)
 
     # -- what came of it -------------------------------------------------------------------
 
