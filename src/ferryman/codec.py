@@ -141,6 +141,10 @@ def decode_result(data: bytes | None, kind: Any = Any) -> Any:
 
 
 _UNSET: Final = msgspec.UNSET
+_BY_POSITION: Final = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+)
 _OF_ANY_NUMBER: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -210,6 +214,12 @@ class Signature:
             for name, parameter in signature.parameters.items()
             if name not in injected
         }
+        # Where among all positions the worker fills something in, from left to right.
+        self._gaps = [
+            (place, name)
+            for place, (name, parameter) in enumerate(signature.parameters.items())
+            if name in injected and parameter.kind in _BY_POSITION
+        ]
         self._signature = signature.replace(parameters=list(self._parameters.values()))
         self._kinds = {name: hints.get(name, Any) for name in self._parameters}
         self.returns: Any = hints.get("return", Any)
@@ -248,6 +258,16 @@ class Signature:
         """
         decoded = self._layout and self._layout.decode(data)
         return decoded or self._decode_one_by_one(data)
+
+    def fill(
+        self, args: list[Any], kwargs: dict[str, Any], injected: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """What `decode` gave with the parameters that the worker fills in, ready for the call."""
+        named = dict(injected)
+        for place, name in self._gaps:
+            if place <= len(args):  # else what stands before it is given by name, and so is it
+                args = [*args[:place], named.pop(name), *args[place:]]
+        return args, kwargs | named
 
     def _decode_one_by_one(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
         """Slower, for all kinds of parameters, and with a word on what does not fit."""

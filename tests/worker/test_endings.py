@@ -252,3 +252,27 @@ async def test_a_job_knows_itself_and_reports() -> None:
     assert msgspec.json.decode(job.result or b"") == ["w-1", 2, job.token, {"page": 7}]
     assert job.progress is not None
     assert (job.progress.current, job.progress.total, job.progress.message) == (1, 4, "begun")
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((1, 2), {}), ((1,), {"last": 2}), ((), {"first": 1, "last": 2})]
+)
+async def test_what_the_worker_fills_in_may_stand_anywhere(
+    args: tuple[int, ...], kwargs: dict[str, int]
+) -> None:
+    app = client()
+
+    @app.task
+    def between(first: int, context: JobContext, last: int) -> list[Any]:
+        return [first, context.id, last]
+
+    @app.task
+    def before(context: JobContext, *numbers: int) -> list[Any]:
+        return [context.id, *numbers]
+
+    async with directly(app) as direct:
+        await direct.store.submit([between.using(id="b-1").new_job(args, kwargs)])
+        job = await direct.ended("b-1")
+        many = await direct.ended(await direct.submit("before", 1, 2, 3, id="b-2"))
+    assert msgspec.json.decode(job.result or b"") == [1, "b-1", 2]
+    assert msgspec.json.decode(many.result or b"") == ["b-2", 1, 2, 3]

@@ -72,10 +72,13 @@ async def _bind(
     if function is None or signature is None:
         raise InvalidArguments(f"the code of {task.name!r} is not in this process")
     args, kwargs = signature.decode(delivery.args)
+    injected: dict[str, Any] = {}
     if task.context_parameter is not None:
-        kwargs[task.context_parameter] = context
+        injected[task.context_parameter] = context
     for name, resource in task.resources.items():
-        kwargs[name] = await resources.get(resource)
+        injected[name] = await resources.get(resource)
+    if injected:
+        args, kwargs = signature.fill(args, kwargs, injected)
     return lambda: function(*args, **kwargs)
 
 
