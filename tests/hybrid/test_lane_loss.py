@@ -150,6 +150,22 @@ async def test_nobody_settles_what_another_has_taken(open_store: OpenStore) -> N
     assert await first_offered(store, info) == ["a"]
 
 
+async def test_what_was_taken_too_much_goes_back_to_its_place(open_store: OpenStore) -> None:
+    """Several queues are asked at once; each keeps its order, and none loses what was not wanted."""
+    store = await open_store()
+    queues = ("urgent", "default")
+    info = await worker(store)
+    await store.submit([new_job(f"{queue}-{n}", queue=queue) for n in range(3) for queue in queues])
+    await store.submit([new_job("default-first", priority=5)])
+    request = ClaimRequest(worker=info.id, queues=queues, limit=2)
+    claimed: list[str] = []
+    async with asyncio.timeout(10):
+        while len(claimed) < 7:
+            claimed += [one.job_id for one in await store.claim(request)]
+    assert claimed[:3] == ["urgent-0", "urgent-1", "urgent-2"]
+    assert claimed[3:] == ["default-first", "default-0", "default-1", "default-2"]
+
+
 async def test_duplicates_and_strays_in_the_lane_are_harmless(open_store: OpenStore) -> None:
     """T2: what the lane offers too often, or wrongly, is refused by the claim."""
     store = await open_store()

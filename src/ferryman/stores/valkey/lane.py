@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     @property
     def spot(self) -> Spot:
         """Where it was taken from."""
-        priority, position, _ = self.mark.split(b":", 2)
+        _, priority, position, _ = self.mark.split(b":", 3)
         return Spot(self.job_id, int(priority), int(position))
 
 
