@@ -151,7 +151,7 @@ async def test_nobody_settles_what_another_has_taken(open_store: OpenStore) -> N
 
 
 async def test_what_was_taken_too_much_goes_back_to_its_place(open_store: OpenStore) -> None:
-    """Several queues are asked at once; each keeps its order, and none loses what was not wanted."""
+    """Several queues are asked at once; each keeps its order and what was not wanted."""
     store = await open_store()
     queues = ("urgent", "default")
     info = await worker(store)
