@@ -8,7 +8,7 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -208,11 +208,14 @@ class ThreadRunner(Runner):
         self._engine = engine
         self._number = threads
         self._threads: ThreadPoolExecutor | None = None
+        self._under_way: set[Future[Any]] = set()
 
     async def _once(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._number, thread_name_prefix="ferryman-sqlite")
         begun = self._threads.submit(self._transact, work, args, kwargs)
+        self._under_way.add(begun)
+        begun.add_done_callback(self._under_way.discard)
         done = asyncio.wrap_future(begun)
         try:
             await asyncio.wait([done], timeout=self._timeout)
@@ -232,7 +235,10 @@ class ThreadRunner(Runner):
         """See `Runner.close`."""
         threads, self._threads = self._threads, None
         if threads is not None:
-            await asyncio.to_thread(threads.shutdown)
+            # It may be the end of the interpreter, where no thread can be had to wait in.
+            if self._under_way:
+                await asyncio.wait([asyncio.wrap_future(one) for one in list(self._under_way)])
+            threads.shutdown(wait=False)
         self._engine.dispose()
 
 
