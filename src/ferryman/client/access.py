@@ -21,8 +21,8 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self.signatures: dict[str, codec.Signature] = {}
-        self._portal = Portal()
         self._connections = Connections(settings)
+        self._portal = Portal(self._connections.close)
 
     async def store(self) -> JobStore:
         """The open store of the running event loop.
@@ -42,7 +42,6 @@ class Access:
 
     def close(self) -> None:
         """Let go of the connections that synchronous calls opened. Later calls open new ones."""
-        self.run(self.aclose())
         self._portal.close()
 
     async def aclose(self) -> None:

@@ -4,11 +4,13 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+AtEnd = Callable[[], Coroutine[Any, Any, None]]
 
 _abandoned: Final[list[object]] = []
 """What a forked child inherited and must neither use nor finalise: the parent's sockets.
@@ -26,9 +28,13 @@ class Portal:
     """Runs coroutines on its own loop for callers in any thread, and in any forked child.
 
     The loop starts at the first call. It is a daemon thread: it never keeps a process alive.
+
+    Args:
+        at_end: awaited on the loop before whatever is left there is cancelled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_end: AtEnd | None = None) -> None:
+        self._at_end = at_end
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -84,7 +90,7 @@ class Portal:
         ready = threading.Event()
         loop.call_soon(ready.set)
         self._thread = threading.Thread(
-            target=_serve, args=(loop,), name="ferryman-portal", daemon=True
+            target=_serve, args=(loop, self._at_end), name="ferryman-portal", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -128,11 +134,13 @@ class _Call(Generic[T]):
         return self._task.result()
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, at_end: AtEnd | None) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
+        if at_end is not None:
+            loop.run_until_complete(at_end())
         _cancel_all(loop)
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

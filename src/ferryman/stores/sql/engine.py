@@ -33,6 +33,9 @@ _READERS: Final = 4
 _CONNECTIONS: Final = 5
 """Connections to PostgreSQL that are kept, and as many more in a rush; one renews leases."""
 
+_LAST_MOMENT: Final = 0.5
+"""Seconds that a transaction of a cancelled caller has to come to its end."""
+
 
 def parse_url(text: str) -> URL:
     """A database URL with the driver that this store speaks through.
@@ -188,13 +191,30 @@ class LoopRunner(Runner):
     def __init__(self, engine: AsyncEngine, timeout: float) -> None:
         super().__init__(engine.url, timeout)
         self._engine = engine
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def _once(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        # Cancelled while it connects, the driver's connection would be left open by everybody: so
+        # it gets a moment to come to its end, and then the caller is cancelled.
+        task = asyncio.ensure_future(self._transact(work, args, kwargs))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task], timeout=_LAST_MOMENT)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
             return await connection.run_sync(work, *args, **kwargs)
 
     async def close(self) -> None:
         """See `Runner.close`."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_LAST_MOMENT)
         await self._engine.dispose()
 
 
