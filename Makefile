@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n 4 --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-all format docs lock clean
+.PHONY: help demo test check model bench bench-all format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q tests/unit/test_repository.py
+
+model: $(VENV)/ready ## Check the protocol's model and its planted faults, in about ten minutes
+	$(BIN)/python -m chaos.model $(MODEL_ARGS)
 
 bench: $(VENV)/ready ## Ferryman side by side with the best others (10 to 15 minutes)
 	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
