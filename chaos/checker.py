@@ -152,20 +152,16 @@ class _Judge:
         if life.acked:
             counts["acknowledged"] += 1
             yield from self._fate(life, done)
-        elif life.refused:
-            counts["refused"] += 1
-            if life.starts or life.kept is not None:
-                yield (
-                    "phantom",
-                    f"it was refused, and its state is {life.kept and life.kept.state}",
-                )
-        elif life.given:
-            counts["given back"] += 1
-        else:
+        elif life.unknown:
             counts["unknown"] += 1
             counts["recovered"] += done
             if life.kept is not None:
                 yield from self._fate(life, done)
+        else:
+            counts["refused"] += bool(life.refused)
+            counts["given back"] += bool(life.given) and not life.refused
+            if life.starts or life.kept is not None:
+                yield "phantom", f"it was refused, and its state is {life.kept and life.kept.state}"
 
     def _fate(self, life: Life, done: bool) -> Iterator[tuple[str, str]]:
         kept = life.kept
@@ -256,7 +252,7 @@ class _Judge:
             first = min(one.asked, asked.get((one.token, one.state), NEVER))
             asked[one.token, one.state] = first
             if one.verdict != "applied":
-                self._into.counts["late endings refused"] += 1
+                self._into.counts["late endings refused"] += one.verdict != "unknown"
                 continue
             if one.state in TERMINAL:
                 ended.add(one.token)
@@ -266,7 +262,7 @@ class _Judge:
             yield "terminal", f"endings of the tokens {sorted(ended)} were accepted"
         for one in life.reports:
             if one.verdict != "applied":
-                self._into.counts["late reports refused"] += 1
+                self._into.counts["late reports refused"] += one.verdict != "unknown"
             elif _overtaken(life, one.token, one.asked):
                 yield "stale", f"progress of token {one.token}"
 

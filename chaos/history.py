@@ -143,6 +143,7 @@ class Fault(Line, frozen=True, kw_only=True, tag="fault", omit_defaults=True):
     Attributes:
         number: of the fault within its file.
         scope: which deliveries it may interrupt.
+        detail: more about it.
         targets: the processes that it strikes.
         charges: whether a delivery that it interrupts may count as killing its process.
         forgets: seconds before the fault whose writes the store may lose (-1: all of them).
@@ -151,6 +152,7 @@ class Fault(Line, frozen=True, kw_only=True, tag="fault", omit_defaults=True):
     number: int
     name: str
     scope: Scope
+    detail: str = ""
     targets: tuple[int, ...] = ()
     charges: bool = False
     forgets: float = 0.0

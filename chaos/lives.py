@@ -50,6 +50,7 @@ class Life:
         asked: the first call to enqueue it began.
         acked: the first that succeeded was answered.
         refused: a call ended, and it surely did not take effect.
+        unknown: a call ended, or was cut short, and nobody knows whether it took effect.
         given: another job was given back instead, which holds its unique key.
         steered: (verb, verdict, asked, given) of cancellations and retries that may have worked.
     """
@@ -68,12 +69,14 @@ class Life:
         "steered",
         "told",
         "unique",
+        "unknown",
     )
 
     def __init__(self) -> None:
         self.asked = 0
         self.acked = 0
         self.refused = 0
+        self.unknown = False
         self.given = ""
         self.unique: str | None = None
         self.delay = 0.0
@@ -161,11 +164,14 @@ class Lives:
         for line in self._open.values():
             match line:
                 case Enqueue():
-                    self._asked(line)
+                    for life in self._asked(line):
+                        life.unknown = True
                 case Fault():
                     self._happened(line, NEVER)
                 case Steer():
                     self._steers(line, "info", NEVER)
+                case Write():
+                    self._tell(line, ("unknown",) * len(line.of), NEVER)
                 case _:
                     pass
         self._open.clear()
@@ -191,13 +197,16 @@ class Lives:
 
     def _enqueued(self, line: Enqueued) -> None:
         for life in self._asked(self._open.pop((self._file, line.number))):
-            if line.how == "fail":
-                life.refused = line.t
-                life.given = line.holder or ""
-            elif line.how == "ok" and line.holder is not None:
-                life.given = line.holder
-            elif line.how == "ok" and (not life.acked or line.t < life.acked):
-                life.acked = line.t
+            match line.how:
+                case "info":
+                    life.unknown = True
+                case "fail":
+                    life.refused = line.t
+                    life.given = line.holder or ""
+                case "ok":
+                    life.given = line.holder or ""
+                    if line.holder is None and not 0 < life.acked < line.t:
+                        life.acked = line.t
 
     def _steered(self, line: Steered) -> None:
         steer = self._open.pop((self._file, line.number))
@@ -208,14 +217,16 @@ class Lives:
         self.jobs[line.job].steered += ((line.verb, verdict, line.t, given),)
 
     def _written(self, line: Written) -> None:
-        write = self._open.pop((self._file, line.number))
-        jobs, asked, given = self.jobs, write.t, line.t
-        if write.what == "finish":
-            for (job, token, state), verdict in zip(write.of, line.verdicts, strict=True):
-                jobs[job].told.append(Told(token, state, verdict, asked, given))
-        else:
-            for (job, token, state), verdict in zip(write.of, line.verdicts, strict=True):
-                jobs[job].reports += (Told(token, state, verdict, asked, given),)
+        self._tell(self._open.pop((self._file, line.number)), line.verdicts, line.t)
+
+    def _tell(self, write: Write, verdicts: Iterable[str], given: int) -> None:
+        jobs, asked, endings = self.jobs, write.t, write.what == "finish"
+        for (job, token, state), verdict in zip(write.of, verdicts, strict=True):
+            told = Told(token, state, verdict, asked, given)
+            if endings:
+                jobs[job].told.append(told)
+            else:
+                jobs[job].reports += (told,)
 
     # -- faults -----------------------------------------------------------------------------------
 
