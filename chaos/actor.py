@@ -57,7 +57,7 @@ def tell_of_lag(least: float) -> None:
             time.sleep(BEAT)
             late = time.monotonic() - last - BEAT
             if late >= least:
-                recorder().add(Lag(t=now(), who=role(), seconds=round(late, 3)))
+                recorder().add(Lag(t=now(), who=role(), pid=os.getpid(), seconds=round(late, 3)))
             last = time.monotonic()
 
     threading.Thread(target=watch, name="chaos-lag", daemon=True).start()

@@ -165,9 +165,13 @@ class Healed(Line, frozen=True, kw_only=True, tag="healed"):
 
 
 class Lag(Line, frozen=True, kw_only=True, tag="lag"):
-    """`who`, which nothing was done to, stood still for so long: the machine's doing."""
+    """`who`, of the process `pid`, stood still for so long until now.
+
+    It counts as the machine's doing unless a fault had that process as its target.
+    """
 
     who: str
+    pid: int
     seconds: float
 
 

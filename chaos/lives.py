@@ -114,6 +114,7 @@ class Lives:
         self.happenings: list[Happening] = []
         self.troubles: list[Trouble] = []
         self.marks: list[Mark] = []
+        self.lags: list[Lag] = []
         self.drained: Drained | None = None
         self.lines = 0
         self._slack = slack
@@ -132,7 +133,7 @@ class Lives:
             Trouble: self.troubles.append,
             Fault: self._keep,
             Healed: self._healed,
-            Lag: self._lag,
+            Lag: self.lags.append,
             Mark: self.marks.append,
             Kept: self._kept,
             Drained: self._drained,
@@ -175,6 +176,7 @@ class Lives:
                 case _:
                     pass
         self._open.clear()
+        self._lagged()
         for life in self.jobs.values():
             if len(life.starts) > 1:
                 life.starts.sort(key=lambda line: line.t)
@@ -247,9 +249,15 @@ class Lives:
             )
         )
 
-    def _lag(self, line: Lag) -> None:
-        begun, ended = line.t - int(line.seconds * SECOND), line.t + self._slack
-        self.happenings.append(Happening("lag", "store", frozenset(), True, begun, ended, 0.0))
+    def _lagged(self) -> None:
+        """The lags of the machine, as happenings: not those of what was stopped on purpose."""
+        for lag in self.lags:
+            begun = lag.t - int(lag.seconds * SECOND)
+            stopped = (one for one in self.happenings if lag.pid in one.targets)
+            if not any(one.begun <= lag.t and begun <= one.ended for one in stopped):
+                ended = lag.t + self._slack
+                lagged = Happening("lag", "store", frozenset(), True, begun, ended, 0.0)
+                self.happenings.append(lagged)
 
     # -- the end ----------------------------------------------------------------------------------
 

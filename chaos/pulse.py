@@ -55,7 +55,7 @@ class Pulse:
             call()
             late = time.monotonic() - last - BEAT
             if late >= self._least:
-                self._recorder.add(Lag(t=now(), who=who, seconds=round(late, 3)))
+                self._recorder.add(Lag(t=now(), who=who, pid=os.getpid(), seconds=round(late, 3)))
             last = time.monotonic()
 
 

@@ -59,6 +59,7 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
         stage.start_trees()
         for _ in range(scenario.producers):
             stage.produce(scenario.plan)
+        stage.until_flowing()
         scenario.play(stage)
         _come_to_rest(stage, scenario.drain)
         judgement = check(

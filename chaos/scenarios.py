@@ -43,7 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     play: Play
     setup: Setup = Setup()
-    plan: Plan = Plan(name="p", seed=0, rate=25.0, mix=MIX)
+    plan: Plan = Plan(name="p", seed=0, rate=20.0, seconds=0.4, mix=MIX)
     producers: int = 1
     power: bool = False
     drain: float = 90.0
@@ -61,7 +61,7 @@ def alone(fault: Fault, setup: Setup | None = None, rounds: int = 2) -> Scenario
             stage.wait(CALM)
 
     changed = msgspec.structs.replace(setup or Setup(), **fault.setup)
-    plan = Plan(name="p", seed=0, rate=25.0, mix=MIX | fault.mix)
+    plan = Plan(name="p", seed=0, rate=20.0, seconds=0.4, mix=MIX | fault.mix)
     return Scenario(name=fault.name, play=play, setup=changed, plan=plan, power=fault.power)
 
 
@@ -84,7 +84,7 @@ def everything(
             stage.mark("healing")
             stage.wait(storm)
 
-    plan = Plan(name="p", seed=0, rate=25.0, mix=MIX | {"work_isolated": 2})
+    plan = Plan(name="p", seed=0, rate=20.0, seconds=0.4, mix=MIX | {"work_isolated": 2})
     base = setup or Setup(trees=3, processes=2)
     return Scenario(
         name="everything",

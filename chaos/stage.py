@@ -70,7 +70,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 5.0
     trees: int = 2
     processes: int = 1
-    concurrency: int = 8
+    concurrency: int = 16
     grace: float = 1.0
     proxied: bool = False
     disk: int | None = None
@@ -277,6 +277,14 @@ class Stage:
     def disarm(self) -> None:
         """Let no fail point kill a process any more."""
         (self.points / DISARMED).touch()
+
+    def until_flowing(self) -> None:
+        """Wait until jobs run."""
+        until(
+            lambda: any(b'"start"' in one.read_bytes() for one in self.history.glob("process-*")),
+            60,
+            "jobs run",
+        )
 
     def stop_producers(self, limit: float = 60.0) -> None:
         """Have the producers come to an end.

@@ -9,20 +9,31 @@ from typing import Final
 from chaos.faults.base import LEASES, Fault, repeated
 from chaos.servers import until
 from chaos.stage import Stage
+from chaos.trees import Tree
 
-BETWEEN_TERMS: Final = 0.3
+BETWEEN_TERMS: Final = 0.05
 FAKETIME: Final = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 @contextlib.contextmanager
-def child_killed(stage: Stage) -> Iterator[None]:
-    """SIGKILL of a child in which an isolated job runs."""
+def children_killed(stage: Stage) -> Iterator[None]:
+    """SIGKILL of half of the children in which jobs run."""
     tree = stage.some_tree()
-    children = until(tree.children, 30, "a child is there")
-    child = stage.random.choice(children)
-    with stage.fault("child killed", "process", [child], charges=True):
-        tree.send(signal.SIGKILL, [child])
+    running = until(lambda: _running(stage, tree), 30, "children run jobs")
+    struck = stage.random.sample(running, (len(running) + 1) // 2)
+    with stage.fault("children killed", "process", struck, charges=True):
+        tree.send(signal.SIGKILL, struck)
     yield
+
+
+def _running(stage: Stage, tree: Tree) -> list[int]:
+    """The children whose latest word is that a job starts."""
+    return [
+        pid
+        for pid in tree.children()
+        for file in stage.history.glob(f"child-{pid}-*")
+        if b'"start"' in file.read_bytes().rstrip().rpartition(b"\n")[2]
+    ]
 
 
 @contextlib.contextmanager
@@ -112,7 +123,7 @@ def starved(stage: Stage) -> Iterator[None]:
         time.sleep(0.09)
         tree.send(signal.SIGCONT, everyone)
 
-    with stage.fault("starved", "none"), repeated(stop_and_go, 0.01):
+    with stage.fault("starved", "none", tree.all()), repeated(stop_and_go, 0.01):
         yield
 
 
@@ -127,7 +138,7 @@ def clock_jumped(stage: Stage) -> Iterator[None]:
 
 
 FAULTS: Final = (
-    Fault(name="child killed", inject=child_killed, mix={"work_isolated": 3}),
+    Fault(name="children killed", inject=children_killed, mix={"work_isolated": 8}),
     Fault(name="process killed", inject=process_killed),
     Fault(name="tree killed", inject=tree_killed),
     Fault(name="supervisor killed", inject=supervisor_killed),

@@ -83,6 +83,18 @@ PLANTED: list[tuple[str, str, Tell]] = [
         "the fault does not interrupt",
         lambda s: s.enqueue().start().fault("none").done(2).keep(2, kills=0),
     ),
+    (
+        "unexplained",
+        "only what was stopped stood still",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .fault("none", (5,))
+            .tell(Lag(t=s.clock(), who="x", pid=5, seconds=1))
+            .done(2)
+            .keep(2, kills=0)
+        ),
+    ),
     ("overlap", "two runs", lambda s: s.enqueue().start(pid=8).done().keep()),
     (
         "overlap",
@@ -219,7 +231,9 @@ FINE: list[tuple[str, Tell]] = [
     ),
     (
         "the machine stood still",
-        lambda s: s.enqueue().start().tell(Lag(t=s.clock(), who="x", seconds=1)).done(2).keep(2),
+        lambda s: (
+            s.enqueue().start().tell(Lag(t=s.clock(), who="x", pid=1, seconds=1)).done(2).keep(2)
+        ),
     ),
     (
         "a late ending that was refused",
