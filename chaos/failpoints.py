@@ -42,9 +42,9 @@ def passed(point: str) -> None:
     wanted = _wanted()
     if wanted is None or point in _met or wanted[0] not in (EACH, point):
         return
-    _met.add(point)
     if (wanted[1] / DISARMED).exists():
         return
+    _met.add(point)
     with contextlib.suppress(FileExistsError):
         (wanted[1] / f"{actor.role()}.{point}").touch(exist_ok=False)
         _die(point)

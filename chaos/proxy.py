@@ -85,14 +85,16 @@ class Proxy:
 
     async def _serve(self) -> None:
         self._flowing.set()
-        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopped.wait()
         server.close()
         self._break(lambda to_server: True)
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
             task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _break(self, which: Callable[[bool], bool]) -> None:
         for writer, to_server in list(self._open.items()):
@@ -110,6 +112,10 @@ class Proxy:
             self._break(lambda to_server: True)
         self._halved = False
         self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # at the end, which is no error
+            await self._relay(reader, writer)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

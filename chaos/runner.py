@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     seed: int
     seconds: float
-    points: int
+    points: list[str]
     judgement: Judgement
     kept: str = ""
 
@@ -43,7 +43,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             f"{'ok  ' if judgement.good else 'FAIL'} {self.deployment:<18} {self.scenario:<30} "
             f"{counts['acknowledged']:>7} jobs {sum(judgement.faults.values()):>4} faults "
             f"{sum(judgement.exposures.values()):>6} exposed "
-            f"{counts['explained duplicates']:>5} explained {self.seconds:>6.1f} s"
+            f"{counts['explained duplicates']:>5} explained "
+            f"{sum(judgement.tolerated.values()):>4} tolerated {self.seconds:>6.1f} s"
         )
         if judgement.good:
             return line
@@ -68,7 +69,7 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
             power=not (scenario.power and deployment.database is None),
         )
         kept = "" if judgement.good else _keep(stage, scenario)
-        points = len(list(stage.points.iterdir()))
+        points = stage.points_met()
     return Outcome(
         scenario=scenario.name,
         deployment=deployment.name,

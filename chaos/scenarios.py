@@ -123,6 +123,7 @@ def crash_points(quiet_after: float = 8.0, setup: Setup | None = None) -> Scenar
     """Each fail point kills the process that first comes past it, until none is new."""
 
     def play(stage: Stage) -> None:
+        stage.arm()
         for _ in _marching(stage, quiet_after):
             stage.keep_trees()
             stage.keep_producers()
@@ -138,14 +139,14 @@ def crash_points(quiet_after: float = 8.0, setup: Setup | None = None) -> Scenar
     return Scenario(name="crash points", play=play, setup=changed, producers=2)
 
 
-def _marching(stage: Stage, quiet_after: float) -> Iterator[int]:
+def _marching(stage: Stage, quiet_after: float) -> Iterator[None]:
     """Go on as long as new points are met."""
     seen, last = 0, time.monotonic()
     while time.monotonic() - last < quiet_after:
-        met = len(list(stage.points.iterdir()))
+        met = len(stage.points_met())
         if met > seen:
             seen, last = met, time.monotonic()
-        yield met
+        yield
 
 
 def named(name: str, deployment: Deployment) -> Scenario:

@@ -200,9 +200,9 @@ class Postgresql(Server):
         for part in folder.parents:
             if part.stat().st_uid == os.geteuid() and not part.stat().st_mode & 0o001:
                 part.chmod(part.stat().st_mode | 0o011)  # its user must get through to it
-        self._program = servers._prepared_postgres(servers._postgres_origin(), folder, self._user)[
-            0
-        ]
+        options = {**self.OPTIONS, "port": str(self.port)}
+        origin = servers._postgres_origin()
+        self._given = servers._prepared_postgres(origin, folder, self._user, options)
 
     def stop_at_once(self) -> None:
         """An immediate stop, as a power failure that the disks survive."""
@@ -225,9 +225,7 @@ class Postgresql(Server):
         return psycopg.connect(self.url, autocommit=True, connect_timeout=10)
 
     def _command(self) -> list[str]:
-        options = {**self.OPTIONS, "port": str(self.port), "unix_socket_directories": ""}
-        parts = [part for pair in options.items() for part in ("-c", "=".join(pair))]
-        return [self._program, "-D", str(self.folder / "data"), *parts]
+        return self._given
 
     def _options(self) -> dict[str, Any]:
         return keeper.credentials(self._user)

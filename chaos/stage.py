@@ -93,6 +93,7 @@ class Stage:
         self.history.mkdir()
         self.points = self.folder / "points"
         self.points.mkdir()
+        self.disarm()
         self.recorder = Recorder(self.history, "runner")
         self.trees: list[Tree] = []
         self.producers: list[subprocess.Popen[bytes]] = []
@@ -274,9 +275,17 @@ class Stage:
             self.producers.remove(producer)
             self.produce(plan)
 
+    def arm(self) -> None:
+        """Let the fail points kill processes."""
+        (self.points / DISARMED).unlink()
+
     def disarm(self) -> None:
         """Let no fail point kill a process any more."""
         (self.points / DISARMED).touch()
+
+    def points_met(self) -> list[str]:
+        """The fail points at which a process has died."""
+        return sorted(one.name for one in self.points.iterdir() if one.name != DISARMED)
 
     def until_flowing(self) -> None:
         """Wait until jobs run."""

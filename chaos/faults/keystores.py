@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.faults.base import LEASES, Fault, repeated, valkey_scope
+from chaos.proxy import Proxy
 from chaos.servers import Valkey, until
 from chaos.stage import Stage
 
@@ -118,22 +119,24 @@ def power_failed(stage: Stage) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replica(stage: Stage) -> Iterator[Valkey]:
-    master = _server(stage)
+def _replica(stage: Stage) -> Iterator[tuple[Valkey, Proxy]]:
+    """A replica that is in step, and the way to it from the master."""
+    way = Proxy(_server(stage).port)
     replica = Valkey(
         stage.folder / f"replica-{time.monotonic_ns()}",
         durable=not stage.deployment.lane,
-        replicaof=f"127.0.0.1 {master.port}",
+        replicaof=f"127.0.0.1 {way.port}",
     )
     replica.start()
     until(lambda: replica.info("master_link_status") == "up", 30, "the replica is in step")
-    yield replica
+    yield replica, way
+    way.close()
 
 
 @contextlib.contextmanager
 def failed_over(stage: Stage) -> Iterator[None]:
     """The master dies, and a replica that was in step takes its place behind the same address."""
-    with _replica(stage) as replica:
+    with _replica(stage) as (replica, _):
         master, scope = _server(stage), valkey_scope(stage)
         with stage.fault("valkey failed over", scope, charges=scope == "store", forgets=0.5):
             master.command("WAIT", 1, 1000)
@@ -145,15 +148,14 @@ def failed_over(stage: Stage) -> Iterator[None]:
 @contextlib.contextmanager
 def partitioned(stage: Stage) -> Iterator[None]:
     """The master goes on alone for a while; then it dies, and its replica knows none of that."""
-    with _replica(stage) as replica:
+    with _replica(stage) as (replica, way):
         master, scope = _server(stage), valkey_scope(stage)
-        replica.freeze()
+        way.stall()
         began = time.monotonic()
         stage.wait(2.0)
         lost = time.monotonic() - began + WINDOW
         with stage.fault("valkey partitioned", scope, charges=scope == "store", forgets=lost):
             master.kill()
-            replica.thaw()
             yield
             _promote(stage, replica)
 
