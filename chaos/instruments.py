@@ -7,8 +7,8 @@ call that fails, and they hold the fail points: before and after each call to a 
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextvars import ContextVar
-from typing import Any, Final
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -18,7 +18,7 @@ from chaos.history import Trouble, Write, Written, now
 from ferryman.stores.hybrid.relay import Relay
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.sweep import Sweep
-from ferryman.stores.sql.engine import Runner
+from ferryman.stores.sql.engine import LoopRunner, ThreadRunner
 from ferryman.stores.sql.store import SqlStore
 from ferryman.stores.valkey.connection import Link
 from ferryman.stores.valkey.store import ValkeyStore
@@ -29,7 +29,12 @@ VERBS: Final = (
 )
 """The verbs of the protocol that change something."""
 
-INSIDE: Final = ((Relay, "_push", "push"), (Sweep, "once", "sweep"))
+INSIDE: Final = (
+    (Relay, "_push", "push"),
+    (Sweep, "once", "sweep"),
+    (SqlStore, "_submit_each", "submit"),
+    (ValkeyStore, "_submit_each", "submit"),
+)
 """What a store does by itself: class, method, and what it is called."""
 
 Call = Callable[..., Awaitable[Any]]
@@ -61,7 +66,9 @@ def install() -> None:
     for owner, method, name in INSIDE:
         setattr(owner, method, _within(name, getattr(owner, method)))
     setattr(Link, "_exchange", _between(Link._exchange))  # noqa: B010 - not for type checkers
-    setattr(Runner, "_transact", _after(Runner._transact))  # noqa: B010
+    setattr(LoopRunner, "_once", _committed(LoopRunner._once))  # noqa: B010
+    setattr(ThreadRunner, "_once", _committed(_carried(ThreadRunner._once)))  # noqa: B010
+    setattr(ThreadRunner, "_transact", _carrying(ThreadRunner._transact))  # noqa: B010
     event.listen(Engine, "before_cursor_execute", lambda *_: _point("before", begins=True))
     event.listen(Engine, "after_cursor_execute", lambda *_: _point("after"))
     event.listen(Engine, "commit", lambda *_: _point("before-commit"))
@@ -152,14 +159,37 @@ def _between(exchange: Call) -> Call:
     return call
 
 
-def _after(transact: Call) -> Call:
+def _committed(once: Call) -> Call:
     """A transaction of the SQL store, and a fail point once it is committed."""
 
-    @functools.wraps(transact)
+    @functools.wraps(once)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        answer = await transact(*args, **kwargs)
+        answer = await once(*args, **kwargs)
         _point("after-commit")
         return answer
+
+    return call
+
+
+class _Carried(NamedTuple):
+    """Work on its way to another thread, with the operation that it is part of."""
+
+    work: Callable[..., Any]
+    context: Context
+
+
+def _carried(once: Call) -> Call:
+    @functools.wraps(once)
+    async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
+        return await once(runner, _Carried(work, copy_context()), *args)
+
+    return call
+
+
+def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(transact)
+    def call(runner: Any, carried: _Carried, *args: Any) -> Any:
+        return carried.context.run(transact, runner, carried.work, *args)
 
     return call
 
