@@ -42,6 +42,7 @@ KINDS: Final = {
     "restless": "a job that kills its process ran more often than it may",
     "early": "started before it was due",
     "cancelled": "started after a cancellation that took effect",
+    "revived": "a lease was extended after its jobs had been taken away, for it was over",
     "unique": "two live jobs had one unique key, or an ended one still held it",
     "drain": "the system did not come to rest",
     "lane": "the lane does not agree with the database",
@@ -286,6 +287,21 @@ class _Judge:
                 found = self._paths[path] = list(_follow(path))
             yield from found
             yield from _count_tokens(kept)
+            yield from self._revived(life, kept)
+
+    def _revived(self, life: Life, kept: Kept) -> Iterator[tuple[str, str]]:
+        """A worker whose job was taken away, and had begun elsewhere, before it renewed."""
+        if len(life.starts) < 2:
+            return
+        own = {one.token for one in life.told if one.verdict != "stale"}
+        holders: dict[int, str] = {}
+        for source, target, reason, token, worker in kept.changes:
+            if target == "running":
+                holders[token] = worker or ""
+            elif (source, reason) == ("running", "lease_lost") and token not in own:
+                again = min((one.t for one in life.starts if one.token > token), default=NEVER)
+                if self._lives.renewed.get(holders.get(token, ""), 0) > again:
+                    yield "revived", f"that of {holders[token]}, which held token {token}"
 
     # -- all together --------------------------------------------------------------------------
 

@@ -126,6 +126,13 @@ class Written(Line, frozen=True, kw_only=True, tag="written"):
     verdicts: tuple[str, ...]
 
 
+class Renewed(Line, frozen=True, kw_only=True, tag="renewed"):
+    """The store extended a worker's lease; the call began at `began`."""
+
+    worker: str
+    began: int
+
+
 class Trouble(Line, frozen=True, kw_only=True, tag="trouble"):
     """A call to the store, begun at `began`, that raised."""
 
@@ -228,6 +235,7 @@ AnyLine = (
     | Effect
     | Write
     | Written
+    | Renewed
     | Trouble
     | Fault
     | Healed

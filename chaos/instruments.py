@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from chaos import actor, failpoints
-from chaos.history import Trouble, Write, Written, now
+from chaos.history import Renewed, Trouble, Write, Written, now
 from ferryman.stores.hybrid.relay import Relay
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.sweep import Sweep
@@ -97,6 +97,8 @@ def _told(verb: str, function: Call) -> Call:
                     )
                 )
                 raise
+            if verb == "renew" and answer.live:
+                actor.recorder().add(Renewed(t=now(), worker=args[0].id, began=began))
             if number is not None:
                 verdicts = answer[0] if verb == "finish_and_claim" else answer
                 said = tuple(verdict.value for verdict in verdicts)

@@ -21,6 +21,7 @@ from chaos.history import (
     Lag,
     Leave,
     Mark,
+    Renewed,
     Start,
     Steer,
     Steered,
@@ -115,6 +116,8 @@ class Lives:
         self.troubles: list[Trouble] = []
         self.marks: list[Mark] = []
         self.lags: list[Lag] = []
+        self.renewed: dict[str, int] = {}
+        """When the last renewal of a worker's lease that succeeded had begun."""
         self.drained: Drained | None = None
         self.lines = 0
         self._slack = slack
@@ -130,6 +133,7 @@ class Lives:
             Effect: lambda line: self.jobs[line.job].effects.append(line),
             Write: self._keep,
             Written: self._written,
+            Renewed: self._renewed,
             Trouble: self.troubles.append,
             Fault: self._keep,
             Healed: self._healed,
@@ -229,6 +233,9 @@ class Lives:
                 jobs[job].told.append(told)
             else:
                 jobs[job].reports += (told,)
+
+    def _renewed(self, line: Renewed) -> None:
+        self.renewed[line.worker] = max(line.began, self.renewed.get(line.worker, 0))
 
     # -- faults -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ PATIENCE: Final = 60
 """Seconds that a server may take to answer."""
 
 Call = Callable[[], None]
+Opens = Callable[[contextlib.ExitStack], Call]
+"""Makes a call; the stack ends what that takes."""
 
 
 class Pulse:
@@ -37,17 +40,29 @@ class Pulse:
         self._recorder = recorder
         self._least = least
         self._closed = threading.Event()
-        calls: dict[str, Call] = {"runner": lambda: None, "disk": _writing(folder / "pulse")}
+        calls: dict[str, Opens] = {
+            "runner": lambda _: lambda: None,
+            "disk": partial(_writing, folder / "pulse"),
+        }
         if settings.database_url is None:
-            calls["valkey"] = _asking_valkey(settings.valkey_url or "")
+            calls["valkey"] = partial(_asking_valkey, settings.valkey_url or "")
         elif settings.database_url.startswith("postgresql"):
-            calls["postgresql"] = _asking_postgresql(settings.database_url)
-        for who, call in calls.items():
-            threading.Thread(target=self._beat, args=(who, call), daemon=True).start()
+            calls["postgresql"] = partial(_asking_postgresql, settings.database_url)
+        self._threads = [
+            threading.Thread(target=self._run, args=one, daemon=True) for one in calls.items()
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stop."""
         self._closed.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, who: str, opens: Opens) -> None:
+        with contextlib.ExitStack() as stack:
+            self._beat(who, opens(stack))
 
     def _beat(self, who: str, call: Call) -> None:
         last = time.monotonic()
@@ -59,8 +74,9 @@ class Pulse:
             last = time.monotonic()
 
 
-def _writing(path: Path) -> Call:
+def _writing(path: Path, stack: contextlib.ExitStack) -> Call:
     file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    stack.callback(os.close, file)
 
     def write() -> None:
         with contextlib.suppress(OSError):
@@ -70,8 +86,8 @@ def _writing(path: Path) -> Call:
     return write
 
 
-def _asking_valkey(url: str) -> Call:
-    client = Redis.from_url(url, socket_timeout=PATIENCE)
+def _asking_valkey(url: str, stack: contextlib.ExitStack) -> Call:
+    client = stack.enter_context(Redis.from_url(url, socket_timeout=PATIENCE))
 
     def ask() -> None:
         with contextlib.suppress(OSError, RedisError):
@@ -80,8 +96,12 @@ def _asking_valkey(url: str) -> Call:
     return ask
 
 
-def _asking_postgresql(url: str) -> Call:
+def _asking_postgresql(url: str, stack: contextlib.ExitStack) -> Call:
     kept: list[psycopg.Connection[Any]] = []
+
+    def close() -> None:
+        for connection in kept:
+            connection.close()
 
     def ask() -> None:
         with contextlib.suppress(psycopg.Error):
@@ -89,4 +109,5 @@ def _asking_postgresql(url: str) -> Call:
                 kept[:] = [psycopg.connect(url, autocommit=True, connect_timeout=PATIENCE)]
             kept[0].execute("SELECT 1")
 
+    stack.callback(close)
     return ask

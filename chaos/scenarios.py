@@ -65,6 +65,44 @@ def alone(fault: Fault, setup: Setup | None = None, rounds: int = 2) -> Scenario
     return Scenario(name=fault.name, play=play, setup=changed, plan=plan, power=fault.power)
 
 
+def several(
+    name: str, kinds: list[Fault], setup: Setup | None = None, plan: Plan | None = None
+) -> Scenario:
+    """Some faults, one after the other on one stage."""
+    changed = setup or Setup()
+    for fault in kinds:
+        changed = msgspec.structs.replace(changed, **fault.setup)
+
+    def play(stage: Stage) -> None:
+        stage.wait(CALM)
+        for fault in kinds:
+            with fault.inject(stage):
+                stage.wait(fault.lasts(stage.setup.lease))
+            stage.keep_trees()
+            stage.wait(CALM)
+
+    plan = plan or Plan(name="p", seed=0, rate=20.0, seconds=0.4, mix=MIX)
+    return Scenario(name=name, play=play, setup=changed, plan=plan)
+
+
+SMOKE: Final = {
+    "valkey": ("process killed", "valkey clients killed", "valkey restarted"),
+    "sqlite": ("process killed", "children killed", "tree killed"),
+    "postgresql": ("process killed", "postgresql stopped at once"),
+    "hybrid-sqlite": ("process killed", "lane flushed", "valkey restarted"),
+    "hybrid-postgresql": ("tree killed", "postgresql connections ended", "lane flushed"),
+}
+"""What a smoke test injects, by deployment."""
+
+
+def smoke(deployment: Deployment) -> Scenario:
+    """A short run on a machine that does much else, so with few jobs and patient leases."""
+    kinds = [faults.ALL[name] for name in SMOKE[deployment.name]]
+    setup = Setup(lease=5.0, trees=1, processes=2)
+    plan = Plan(name="p", seed=0, rate=10.0, batch=5, seconds=0.4, mix=MIX | {"work_isolated": 2})
+    return several("smoke", kinds, setup, plan)
+
+
 def quiet(seconds: float = 5.0, setup: Setup | None = None) -> Scenario:
     """No fault at all: nothing may be done twice."""
     return Scenario(name="quiet", play=lambda stage: stage.wait(seconds), setup=setup or Setup())
@@ -136,7 +174,8 @@ def crash_points(quiet_after: float = 8.0, setup: Setup | None = None) -> Scenar
         "CHAOS_EAGER": "1",
     }
     changed = msgspec.structs.replace(base, environment=environment)
-    return Scenario(name="crash points", play=play, setup=changed, producers=2)
+    plan = Plan(name="p", seed=0, rate=8.0, batch=4, seconds=0.2, mix=MIX)
+    return Scenario(name="crash points", play=play, setup=changed, plan=plan, producers=2)
 
 
 def _marching(stage: Stage, quiet_after: float) -> Iterator[None]:
@@ -154,6 +193,8 @@ def named(name: str, deployment: Deployment) -> Scenario:
     match name:
         case "quiet":
             return quiet()
+        case "smoke":
+            return smoke(deployment)
         case "everything":
             return everything(deployment)
         case "crash points":
@@ -165,4 +206,4 @@ def named(name: str, deployment: Deployment) -> Scenario:
 def all_names(deployment: Deployment) -> list[str]:
     """Every scenario that there is for a deployment."""
     own = [name for name, fault in faults.ALL.items() if fault.applies(deployment)]
-    return ["quiet", *own, "crash points", "everything"]
+    return ["quiet", "smoke", *own, "crash points", "everything"]

@@ -295,7 +295,7 @@ class Stage:
             "jobs run",
         )
 
-    def stop_producers(self, limit: float = 60.0) -> None:
+    def stop_producers(self, limit: float = 180.0) -> None:
         """Have the producers come to an end.
 
         Raises:

@@ -12,6 +12,7 @@ from chaos.history import (
     Healed,
     Leave,
     Line,
+    Renewed,
     Start,
     Steer,
     Steered,
@@ -93,6 +94,9 @@ class Story:
     def done(self, token: int = 1, job: str = "j") -> "Story":
         self.tell(ended(job, token, self.clock))
         return self.finish(token, job=job)
+
+    def renew(self, worker: str = "w") -> "Story":
+        return self.tell(Renewed(t=self.clock(), worker=worker, began=self.clock()))
 
     def poison(self, deaths: int) -> "Story":
         """A job that kills its process so many times, and is called poison then."""

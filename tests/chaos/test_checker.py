@@ -36,6 +36,11 @@ RAN = (
 )
 
 PLANTED: list[tuple[str, str, Tell]] = [
+    (
+        "revived",
+        "after the job ran elsewhere",
+        lambda s: s.enqueue().start().fault("process", (7,), charges=True).done(2).renew().keep(2),
+    ),
     ("lost", "no record", lambda s: s.enqueue()),
     ("lost", "never ended", lambda s: s.enqueue().start().keep(state="running", changes=())),
     ("lost", "never ran", lambda s: s.enqueue().keep()),
@@ -210,6 +215,22 @@ PLANTED: list[tuple[str, str, Tell]] = [
 ]
 
 FINE: list[tuple[str, Tell]] = [
+    (
+        "a lease is renewed until its jobs are taken away",
+        lambda s: s.enqueue().start().renew().fault("process", (7,), charges=True).done(2).keep(2),
+    ),
+    (
+        "a worker whose child died goes on",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .fault("process", (7,), charges=True)
+            .finish(1, state="queued")
+            .done(2)
+            .renew()
+            .keep(2)
+        ),
+    ),
     ("plain", lambda s: s.enqueue().done().keep()),
     ("unknown, and it never came", lambda s: s.enqueue(how="info")),
     ("unknown, and it was done", lambda s: s.enqueue(how=None).done().keep()),
