@@ -9,10 +9,10 @@ PYTEST_ARGS ?= -n 4 --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check model bench bench-all format docs lock clean
+.PHONY: help demo test check model bench bench-all chaos chaos-smoke format docs lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,12 @@ bench: $(VENV)/ready ## Ferryman side by side with the best others (10 to 15 min
 bench-all: $(VENV)/ready ## All systems and workloads (hours); BENCH_ARGS="--only NAME,..." for some
 	$(BIN)/python -m benchmarks.compare --full $(BENCH_ARGS)
 
+chaos: $(VENV)/ready ## Inject every fault on every deployment (an hour); CHAOS_ARGS="--on NAME"
+	$(BIN)/python -m chaos run $(CHAOS_ARGS)
+
+chaos-smoke: $(VENV)/ready ## A few faults on every deployment, as in `make test` (a minute)
+	$(BIN)/pytest -n 3 tests/chaos/test_smoke.py
+
 format: $(VENV)/ready ## Format the code and sort its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -60,4 +66,4 @@ lock: $(VENV)/ready ## Write the locks anew from pyproject.toml (needs uv: pip i
 LOCK := --upgrade --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean: ## Delete what the targets made
-	rm -rf $(VENV) .ferryman .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) .ferryman .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .chaos dist

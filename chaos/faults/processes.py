@@ -1,0 +1,165 @@
+"""Faults of workers: killed, stopped, told to leave, starved, with a wrong clock."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from chaos.faults.base import LEASES, Fault, repeated
+from chaos.servers import until
+from chaos.stage import Stage
+from chaos.trees import Tree
+
+BETWEEN_TERMS: Final = 0.05
+FAKETIME: Final = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+
+
+@contextlib.contextmanager
+def children_killed(stage: Stage) -> Iterator[None]:
+    """SIGKILL of half of the children in which jobs run."""
+    tree = stage.some_tree()
+    running = until(lambda: _running(stage, tree), 30, "children run jobs")
+    struck = stage.random.sample(running, (len(running) + 1) // 2)
+    with stage.fault("children killed", "process", struck, charges=True):
+        tree.send(signal.SIGKILL, struck)
+    yield
+
+
+def _running(stage: Stage, tree: Tree) -> list[int]:
+    """The children whose latest word is that a job starts."""
+    return [
+        pid
+        for pid in tree.children()
+        for file in stage.history.glob(f"child-{pid}-*")
+        if b'"start"' in file.read_bytes().rstrip().rpartition(b"\n")[2]
+    ]
+
+
+@contextlib.contextmanager
+def process_killed(stage: Stage) -> Iterator[None]:
+    """SIGKILL of a worker process; its supervisor starts another."""
+    tree = stage.some_tree()
+    process = stage.random.choice(until(tree.processes, 30, "a process is there"))
+    with stage.fault("process killed", "process", tree.below(process), charges=True):
+        tree.send(signal.SIGKILL, [process])
+    yield
+
+
+@contextlib.contextmanager
+def tree_killed(stage: Stage) -> Iterator[None]:
+    """SIGKILL of a supervisor and all below it: the host is gone. Another takes its place."""
+    tree = stage.some_tree()
+    with stage.fault("tree killed", "process", tree.all(), charges=True):
+        tree.kill()
+    yield
+    stage.replace(tree)
+
+
+@contextlib.contextmanager
+def supervisor_killed(stage: Stage) -> Iterator[None]:
+    """SIGKILL of a supervisor alone: what it started must not outlive it."""
+    tree = stage.some_tree()
+    everyone = tree.all()
+    with stage.fault("supervisor killed", "process", everyone, charges=True):
+        tree.send(signal.SIGKILL, [tree.pid])
+        tree.process.wait()
+    yield
+    stage.replace(tree)
+
+
+@contextlib.contextmanager
+def tree_stopped(stage: Stage) -> Iterator[None]:
+    """SIGSTOP of a whole worker past its leases, then SIGCONT: its deliveries are zombies."""
+    tree = stage.some_tree()
+    everyone = tree.all()
+    with stage.fault("tree stopped", "process", everyone, charges=True):
+        tree.send(signal.SIGSTOP, everyone)
+        yield
+        tree.send(signal.SIGCONT, everyone)
+
+
+@contextlib.contextmanager
+def supervisor_stopped(stage: Stage) -> Iterator[None]:
+    """SIGSTOP of what renews the leases alone: its processes go on, and finish too late."""
+    tree = stage.some_tree()
+    with stage.fault("supervisor stopped", "process", tree.all(), charges=True):
+        tree.send(signal.SIGSTOP, [tree.pid])
+        yield
+        tree.send(signal.SIGCONT, [tree.pid])
+
+
+@contextlib.contextmanager
+def process_stopped(stage: Stage) -> Iterator[None]:
+    """SIGSTOP of a worker process for more than a lease: it is late, and not dead."""
+    tree = stage.some_tree()
+    process = stage.random.choice(until(tree.processes, 30, "a process is there"))
+    with stage.fault("process stopped", "none", [process]):
+        tree.send(signal.SIGSTOP, [process])
+        yield
+        tree.send(signal.SIGCONT, [process])
+
+
+@contextlib.contextmanager
+def told_twice(stage: Stage) -> Iterator[None]:
+    """SIGTERM, and again while it leaves; another takes its place."""
+    tree = stage.some_tree()
+    with stage.fault("terminated twice", "process", tree.all()):
+        tree.send(signal.SIGTERM, [tree.pid])
+        time.sleep(BETWEEN_TERMS)
+        tree.stop(30)
+    yield
+    stage.replace(tree)
+
+
+@contextlib.contextmanager
+def starved(stage: Stage) -> Iterator[None]:
+    """A worker gets a tenth of the processor: it is stopped for nine tenths of the time."""
+    tree = stage.some_tree()
+
+    def stop_and_go() -> None:
+        everyone = tree.all()
+        tree.send(signal.SIGSTOP, everyone)
+        time.sleep(0.09)
+        tree.send(signal.SIGCONT, everyone)
+
+    with stage.fault("starved", "none", tree.all()), repeated(stop_and_go, 0.01):
+        yield
+
+
+@contextlib.contextmanager
+def clock_jumped(stage: Stage) -> Iterator[None]:
+    """The wall clocks of workers and producers jump by hours, ahead and then back."""
+    file = stage.folder / "clock"
+    with stage.fault("clock jumped", "none"):
+        file.write_text("+3h\n")
+        yield
+        file.write_text("-2h\n")
+
+
+FAULTS: Final = (
+    Fault(name="children killed", inject=children_killed, mix={"work_isolated": 8}),
+    Fault(name="process killed", inject=process_killed),
+    Fault(name="tree killed", inject=tree_killed),
+    Fault(name="supervisor killed", inject=supervisor_killed),
+    Fault(name="tree stopped", inject=tree_stopped, hold=0.5, leases=LEASES),
+    Fault(name="supervisor stopped", inject=supervisor_stopped, hold=0.5, leases=LEASES),
+    Fault(name="process stopped", inject=process_stopped, leases=LEASES),
+    Fault(name="terminated twice", inject=told_twice),
+    Fault(name="starved", inject=starved, leases=3.0),
+    Fault(
+        name="clock jumped",
+        inject=clock_jumped,
+        leases=1.0,
+        joins=False,
+        tool=FAKETIME,
+        setup={
+            "environment": {
+                "LD_PRELOAD": FAKETIME,
+                "FAKETIME_TIMESTAMP_FILE": "{folder}/clock",
+                "FAKETIME_NO_CACHE": "1",
+                "DONT_FAKE_MONOTONIC": "1",
+            }
+        },
+    ),
+)

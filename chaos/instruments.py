@@ -1,0 +1,204 @@
+"""Instruments: put round the store's calls in a process that is part of a run, from outside.
+
+The product knows nothing of them. They write down each ending and report with its verdict, each
+call that fails, and they hold the fail points: before and after each call to a server.
+"""
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from chaos import actor, failpoints
+from chaos.history import Renewed, Trouble, Write, Written, now
+from ferryman.stores.hybrid.relay import Relay
+from ferryman.stores.hybrid.store import HybridStore
+from ferryman.stores.hybrid.sweep import Sweep
+from ferryman.stores.sql.engine import LoopRunner, ThreadRunner
+from ferryman.stores.sql.store import SqlStore
+from ferryman.stores.valkey.connection import Link
+from ferryman.stores.valkey.store import ValkeyStore
+
+VERBS: Final = (
+    *("submit", "admit", "cancel", "retry", "register", "renew", "unregister", "claim", "finish"),
+    *("finish_and_claim", "hand_back", "progress", "reap", "promote", "expire", "prune"),
+)
+"""The verbs of the protocol that change something."""
+
+INSIDE: Final = (
+    (Relay, "_push", "push"),
+    (Sweep, "once", "sweep"),
+    (SqlStore, "_submit_each", "submit"),
+    (ValkeyStore, "_submit_each", "submit"),
+)
+"""What a store does by itself: class, method, and what it is called."""
+
+Call = Callable[..., Awaitable[Any]]
+
+
+class Operation:
+    """A verb under way, which counts its calls to servers.
+
+    Attributes:
+        over: it has returned; what it left running in the background is no part of it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls = 0
+        self.over = False
+
+
+_operation: ContextVar[Operation | None] = ContextVar("chaos_operation", default=None)
+
+
+@functools.cache
+def install() -> None:
+    """Put the instruments round the stores of this process."""
+    for store in (SqlStore, HybridStore, ValkeyStore):
+        for verb in VERBS:
+            if verb in vars(store) or store is ValkeyStore:
+                setattr(store, verb, _told(verb, getattr(store, verb)))
+    for owner, method, name in INSIDE:
+        setattr(owner, method, _within(name, getattr(owner, method)))
+    setattr(Link, "_exchange", _between(Link._exchange))  # noqa: B010 - not for type checkers
+    setattr(LoopRunner, "_once", _committed(LoopRunner._once))  # noqa: B010
+    setattr(ThreadRunner, "_once", _committed(_carried(ThreadRunner._once)))  # noqa: B010
+    setattr(ThreadRunner, "_transact", _carrying(ThreadRunner._transact))  # noqa: B010
+    event.listen(Engine, "before_cursor_execute", lambda *_: _point("before", begins=True))
+    event.listen(Engine, "after_cursor_execute", lambda *_: _point("after"))
+    event.listen(Engine, "commit", lambda *_: _point("before-commit"))
+
+
+# -- verbs ---------------------------------------------------------------------------------------
+
+
+def _told(verb: str, function: Call) -> Call:
+    """A verb of a store, with what is written down about it."""
+
+    @functools.wraps(function)
+    async def call(store: Any, *args: Any, **kwargs: Any) -> Any:
+        outer = _operation.get()
+        if outer is not None and not outer.over:
+            return await function(store, *args, **kwargs)  # a store's part, or its base class
+        number = _write(verb, args)
+        began = now()
+        async with _operating(verb):
+            try:
+                answer = await function(store, *args, **kwargs)
+            except Exception as error:
+                actor.recorder().add(
+                    Trouble(
+                        t=now(), verb=verb, began=began, error=f"{type(error).__name__}: {error}"
+                    )
+                )
+                raise
+            if verb == "renew" and answer.live:
+                actor.recorder().add(Renewed(t=now(), worker=args[0].id, began=began))
+            if number is not None:
+                verdicts = answer[0] if verb == "finish_and_claim" else answer
+                said = tuple(verdict.value for verdict in verdicts)
+                actor.recorder().add(Written(t=now(), number=number, verdicts=said))
+            return answer
+
+    return call
+
+
+def _write(verb: str, args: tuple[Any, ...]) -> int | None:
+    """Write down what is about to be written, if that is endings or reports."""
+    if verb not in ("finish", "finish_and_claim", "progress") or not args[0]:
+        return None
+    recorder = actor.recorder()
+    number = recorder.number()
+    if verb == "progress":
+        of = tuple((one.job_id, one.token, "") for one in args[0])
+        recorder.add(Write(t=now(), number=number, what="progress", of=of))
+    else:
+        of = tuple((one.job_id, one.token, one.state.value) for one in args[0])
+        recorder.add(Write(t=now(), number=number, what="finish", of=of))
+    return number
+
+
+def _within(name: str, function: Call) -> Call:
+    """What a store does by itself, as an operation of its own."""
+
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        async with _operating(name):
+            return await function(*args, **kwargs)
+
+    return call
+
+
+@contextlib.asynccontextmanager
+async def _operating(name: str) -> AsyncIterator[None]:
+    operation = Operation(name)
+    token = _operation.set(operation)
+    try:
+        yield
+    finally:
+        operation.over = True
+        _operation.reset(token)
+
+
+# -- calls to servers ----------------------------------------------------------------------------
+
+
+def _between(exchange: Call) -> Call:
+    """An exchange with a Valkey server, between two fail points."""
+
+    @functools.wraps(exchange)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        _point("before", begins=True)
+        answer = await exchange(*args, **kwargs)
+        _point("after")
+        return answer
+
+    return call
+
+
+def _committed(once: Call) -> Call:
+    """A transaction of the SQL store, and a fail point once it is committed."""
+
+    @functools.wraps(once)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        answer = await once(*args, **kwargs)
+        _point("after-commit")
+        return answer
+
+    return call
+
+
+class _Carried(NamedTuple):
+    """Work on its way to another thread, with the operation that it is part of."""
+
+    work: Callable[..., Any]
+    context: Context
+
+
+def _carried(once: Call) -> Call:
+    @functools.wraps(once)
+    async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
+        return await once(runner, _Carried(work, copy_context()), *args)
+
+    return call
+
+
+def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(transact)
+    def call(runner: Any, carried: _Carried, *args: Any) -> Any:
+        return carried.context.run(transact, runner, carried.work, *args)
+
+    return call
+
+
+def _point(where: str, *, begins: bool = False) -> None:
+    operation = _operation.get()
+    if operation is None or operation.over:
+        return
+    operation.calls += begins
+    failpoints.passed(f"{operation.name}:{operation.calls}:{where}")
