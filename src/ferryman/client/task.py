@@ -232,7 +232,7 @@ class Task(Generic[P, R]):
 
     def _submit(self, jobs: list[NewJob]) -> list[JobHandle[Any]]:
         if self._options.session is None:
-            return self._access.run(self._asubmit(jobs))
+            return self._handles(self._access.submit(jobs))
         submitted = self._access.transactional_store().submit_in(self._options.session, jobs)
         return self._handles(submitted)
 
