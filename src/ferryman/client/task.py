@@ -80,7 +80,6 @@ class Task(Generic[P, R]):
         self, access: Access, name: str, policy: TaskPolicy, function: Callable[P, R] | None
     ) -> None:
         self._access = access
-        self._options = EnqueueOptions()
         self.name = check_name(name, "task name")
         self.policy = policy
         self.function = function
@@ -90,6 +89,8 @@ class Task(Generic[P, R]):
         injected = {*self.resources, *filter(None, [self.context_parameter])}
         self.signature = codec.Signature(function, frozenset(injected)) if function else None
         self.is_async = function is not None and inspect.iscoroutinefunction(function)
+        self._options = EnqueueOptions()
+        self._about = self._same_for_all()
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
@@ -150,6 +151,7 @@ class Task(Generic[P, R]):
             result_ttl=result_ttl,
             session=session,
         )
+        copy._about = copy._same_for_all()
         return copy
 
     # A coroutine function's task gives the awaited type as its result.
@@ -203,24 +205,27 @@ class Task(Generic[P, R]):
         Raises:
             InvalidArguments: they do not fit the function, or are over 1 MiB.
         """
+        encoded = self._access.encode_args(self.name, args, kwargs)
+        return NewJob(id=self._options.id or new_id(), args=encoded, **self._about)
+
+    def _same_for_all(self) -> dict[str, Any]:
+        """What all jobs of this task with these options have in common."""
         options = self._options
-        return NewJob(
-            id=options.id or new_id(),
-            task=self.name,
-            queue=options.queue or self.policy.queue,
-            args=self._access.encode_args(self.name, args, kwargs),
-            priority=self.policy.priority if options.priority is None else options.priority,
-            delay=options.delay,
-            run_at=_milliseconds(options.run_at),
-            expires_in=options.expires_in,
-            unique=options.unique,
-            on_conflict=options.on_conflict,
-            user=options.user,
-            tags=options.tags,
-            options=JobOptions(
+        return {
+            "task": self.name,
+            "queue": options.queue or self.policy.queue,
+            "priority": self.policy.priority if options.priority is None else options.priority,
+            "delay": options.delay,
+            "run_at": _milliseconds(options.run_at),
+            "expires_in": options.expires_in,
+            "unique": options.unique,
+            "on_conflict": options.on_conflict,
+            "user": options.user,
+            "tags": options.tags,
+            "options": JobOptions(
                 retry=options.retry, timeout=options.timeout, result_ttl=options.result_ttl
             ),
-        )
+        }
 
     def _new_jobs(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[NewJob]:
         if self._options.id is not None:
