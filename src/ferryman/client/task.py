@@ -14,7 +14,7 @@ from ferryman.client.context import JobContext
 from ferryman.client.handles import JobHandle
 from ferryman.client.resources import Resource
 from ferryman.domain.errors import ConfigError, InvalidArguments
-from ferryman.domain.ids import check_key, check_name, new_id
+from ferryman.domain.ids import check_key, check_name, new_id, new_ids
 from ferryman.domain.job import JobOptions, NewJob, Submitted
 from ferryman.domain.outcomes import Retry
 from ferryman.domain.policy import MAX_DELAY, RetryPolicy, TaskPolicy
@@ -205,8 +205,11 @@ class Task(Generic[P, R]):
         Raises:
             InvalidArguments: they do not fit the function, or are over 1 MiB.
         """
+        return self._new_job(self._options.id or new_id(), args, kwargs)
+
+    def _new_job(self, id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
         encoded = self._access.encode_args(self.name, args, kwargs)
-        return NewJob(id=self._options.id or new_id(), args=encoded, **self._about)
+        return NewJob(id=id, args=encoded, **self._about)
 
     def _same_for_all(self) -> dict[str, Any]:
         """What all jobs of this task with these options have in common."""
@@ -230,9 +233,12 @@ class Task(Generic[P, R]):
     def _new_jobs(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[NewJob]:
         if self._options.id is not None:
             raise ConfigError("one id cannot name many jobs: leave id out of using()")
+        calls = list(calls)
         return [
-            self.new_job((), call) if isinstance(call, Mapping) else self.new_job(tuple(call), {})
-            for call in calls
+            self._new_job(id, (), call)
+            if isinstance(call, Mapping)
+            else self._new_job(id, tuple(call), {})
+            for id, call in zip(new_ids(len(calls)), calls, strict=True)
         ]
 
     def _submit(self, jobs: list[NewJob]) -> list[JobHandle[Any]]:

@@ -16,8 +16,17 @@ KEY_LIMIT: Final = 256
 
 def new_id() -> str:
     """A UUIDv7 as 36 characters (RFC 9562, section 5.7): ids sort by the time they were made."""
+    return _id_of(os.urandom(10).hex())
+
+
+def new_ids(count: int) -> list[str]:
+    """So many of them; cheaper than one by one."""
+    random = os.urandom(10 * count).hex()
+    return [_id_of(random[at : at + 20]) for at in range(0, 20 * count, 20)]
+
+
+def _id_of(random: str) -> str:
     moment = f"{time.time_ns() // 1_000_000:012x}"
-    random = os.urandom(10).hex()
     variant = _VARIANTS[random[3]]
     return f"{moment[:8]}-{moment[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
 
