@@ -40,7 +40,7 @@ class Access:
         return self._connections.unopened()
 
     def submit(self, jobs: Sequence[NewJob]) -> Sequence[Submitted]:
-        """`JobStore.submit` from synchronous code, over a store of the thread's own if it is free."""
+        """`JobStore.submit` from synchronous code: in this thread, or else on the portal's loop."""
         submitted = self._direct.submit(jobs)
         return self.run(self._submit(jobs)) if submitted is None else submitted
 

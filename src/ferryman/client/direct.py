@@ -4,11 +4,15 @@ import atexit
 import os
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from ferryman.client.portal import abandon
 from ferryman.domain.job import NewJob, Submitted
 from ferryman.settings import Settings
 from ferryman.stores import DirectStore, make_direct_store
+
+PATIENCE: Final = 1.0
+"""Seconds that `close` waits for a caller."""
 
 
 class Direct:
@@ -39,10 +43,15 @@ class Direct:
         """Close the connection; the next `submit` opens a new one."""
         if self._pid != os.getpid():
             return
-        with self._lock:
+        # A caller that was interrupted at the wrong moment may have left it locked.
+        if not self._lock.acquire(timeout=PATIENCE):
+            return
+        try:
             store, self._store = self._store, None
             if store is not None:
                 store.close()
+        finally:
+            self._lock.release()
 
     def _opened(self) -> DirectStore | None:
         store = make_direct_store(self._settings)

@@ -185,7 +185,8 @@ class Link:
         """What makes connections. Calls bound their own time, so a socket needs no limit beside."""
         options: dict[str, Any] = {
             "protocol": 2,  # one shape of replies, whatever version of the driver and the server
-            "retry": self.retry(NoBackoff(), 0),  # only calls that say so are repeated, and not here
+            # Only calls that say so are repeated, and not here.
+            "retry": self.retry(NoBackoff(), 0),
             "socket_timeout": None,
             "socket_connect_timeout": self._connect_timeout,
         }

@@ -118,8 +118,10 @@ class DirectLink(Link):
         except hiredis.ProtocolError as error:
             wire.close()
             raise RedisConnectionError(str(error)) from error
-        except BaseException:
+        except BaseException as error:
             wire.close()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError from None  # in the words that all calls have for it
             raise
         self._wire = wire
         return replies
