@@ -261,29 +261,42 @@ class Interrupted(BaseException):
 
 
 @contextlib.contextmanager
-def interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise `Interrupted` in the main thread, as Ctrl-C does; it must be waited for."""
+def interrupted_after(seconds: float) -> Iterator[list[bool]]:
+    """Raise `Interrupted` in the main thread, as Ctrl-C does, and see that it comes through.
+
+    Gives a list: from the moment that it holds something on, it can happen.
+    """
+    armed: list[bool] = []
+    over = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise Interrupted
+        if armed:
+            armed.clear()
+            over.set()
+            raise Interrupted
 
-    main = threading.main_thread().ident
-    assert main is not None
+    def send() -> None:
+        while not over.wait(seconds):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    main = threading.get_ident()
     before = signal.signal(signal.SIGUSR1, handle)
-    timer = threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGUSR1))
-    timer.start()
+    sender = threading.Thread(target=send)
+    sender.start()
     try:
         with pytest.raises(Interrupted):
-            yield
+            yield armed
     finally:
-        timer.join()
+        over.set()
+        sender.join()
         signal.signal(signal.SIGUSR1, before)
 
 
 def test_an_interrupted_caller_leaves_no_reply_to_the_next() -> None:
     with answering(b":1\r\n") as link:
         assert ask(link) == 1
-        with interrupted_after(0.05):
+        with interrupted_after(0.05) as armed:
+            armed.append(True)
             ask(link)
         assert link._wire is None
 
@@ -293,7 +306,8 @@ def test_interrupts_at_any_moment_leave_a_client_that_works(settings: Settings) 
     task = app.named("work")
     task.enqueue(0)
     for turn in range(60):
-        with interrupted_after(0.0002 + turn * 0.00001):
+        with interrupted_after(0.0002 + turn * 0.00001) as armed:
+            armed.append(True)
             while True:
                 task.enqueue(turn)
         one = task.enqueue("after it")

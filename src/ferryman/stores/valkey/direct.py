@@ -6,6 +6,7 @@ does. So the same code runs here over a link whose coroutines never wait for a l
 
 import contextlib
 import select
+import socket
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -34,7 +35,7 @@ class DirectWire:
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
-        self._socket = connection._sock
+        self._socket: socket.socket = connection._sock  # type: ignore[assignment]
         self._reader = reader()
         self._heard = select.poll()
         self._heard.register(self._socket, select.POLLIN)
