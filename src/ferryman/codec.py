@@ -160,6 +160,9 @@ class _Layout:
         self._positions = [one.name for one in parameters if one.kind is not how.KEYWORD_ONLY]
         self._names = [one.name for one in parameters if one.kind is not how.POSITIONAL_ONLY]
         self._required = {one.name for one in parameters if one.default is one.empty}
+        # Whether so many arguments are enough, where none is passed by name.
+        counts = range(len(self._positions) + 1)
+        self._enough = [self._required <= {*self._positions[:count]} for count in counts]
         by_position = _struct(self._positions, kinds, array_like=True)
         by_name = _struct(self._names, kinds, array_like=False)
         self._none_by_name = by_name()
@@ -172,11 +175,13 @@ class _Layout:
             by_position, by_name = self._decode(data)
         except (msgspec.DecodeError, RecursionError, TypeError, ValueError):
             return None
-        args = [value for value in msgspec.structs.astuple(by_position) if value is not _UNSET]
-        kwargs: dict[str, Any] = {}
-        if by_name != self._none_by_name:
-            values = zip(self._names, msgspec.structs.astuple(by_name), strict=True)
-            kwargs = {name: value for name, value in values if value is not _UNSET}
+        args = list(msgspec.structs.astuple(by_position))
+        while args and args[-1] is _UNSET:
+            args.pop()
+        if by_name == self._none_by_name:
+            return (args, {}) if self._enough[len(args)] else None
+        values = zip(self._names, msgspec.structs.astuple(by_name), strict=True)
+        kwargs = {name: value for name, value in values if value is not _UNSET}
         passed = self._positions[: len(args)]
         if not kwargs.keys().isdisjoint(passed) or not self._required <= {*passed, *kwargs}:
             return None

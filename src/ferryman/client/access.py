@@ -1,11 +1,13 @@
 """What tasks, job handles and collections share: the way to the store, and what tasks take."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ferryman import codec
 from ferryman.client.connections import Connections
+from ferryman.client.direct import Direct
 from ferryman.client.portal import Portal
+from ferryman.domain.job import NewJob, Submitted
 from ferryman.settings import Settings
 from ferryman.stores import JobStore
 
@@ -23,6 +25,7 @@ class Access:
         self.signatures: dict[str, codec.Signature] = {}
         self._connections = Connections(settings)
         self._portal = Portal(self._connections.close)
+        self._direct = Direct(settings)
 
     async def store(self) -> JobStore:
         """The open store of the running event loop.
@@ -36,12 +39,21 @@ class Access:
         """A store without a connection, for `submit_in` over the caller's own."""
         return self._connections.unopened()
 
+    def submit(self, jobs: Sequence[NewJob]) -> Sequence[Submitted]:
+        """`JobStore.submit` from synchronous code: in this thread, or else on the portal's loop."""
+        submitted = self._direct.submit(jobs)
+        return self.run(self._submit(jobs)) if submitted is None else submitted
+
+    async def _submit(self, jobs: Sequence[NewJob]) -> Sequence[Submitted]:
+        return await (await self.store()).submit(jobs)
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine from synchronous code."""
         return self._portal.run(coroutine)
 
     def close(self) -> None:
         """Let go of the connections that synchronous calls opened. Later calls open new ones."""
+        self._direct.close()
         self._portal.close()
 
     async def aclose(self) -> None:

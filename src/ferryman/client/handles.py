@@ -28,6 +28,8 @@ class JobHandle(Generic[T]):
         created: false if an enqueue met a job that was there already, and gave that one back.
     """
 
+    __slots__ = ("_access", "_record", "created", "id")
+
     def __init__(
         self,
         access: Access,

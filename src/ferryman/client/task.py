@@ -14,7 +14,7 @@ from ferryman.client.context import JobContext
 from ferryman.client.handles import JobHandle
 from ferryman.client.resources import Resource
 from ferryman.domain.errors import ConfigError, InvalidArguments
-from ferryman.domain.ids import check_key, check_name, new_id
+from ferryman.domain.ids import check_key, check_name, new_id, new_ids
 from ferryman.domain.job import JobOptions, NewJob, Submitted
 from ferryman.domain.outcomes import Retry
 from ferryman.domain.policy import MAX_DELAY, RetryPolicy, TaskPolicy
@@ -80,7 +80,6 @@ class Task(Generic[P, R]):
         self, access: Access, name: str, policy: TaskPolicy, function: Callable[P, R] | None
     ) -> None:
         self._access = access
-        self._options = EnqueueOptions()
         self.name = check_name(name, "task name")
         self.policy = policy
         self.function = function
@@ -90,6 +89,8 @@ class Task(Generic[P, R]):
         injected = {*self.resources, *filter(None, [self.context_parameter])}
         self.signature = codec.Signature(function, frozenset(injected)) if function else None
         self.is_async = function is not None and inspect.iscoroutinefunction(function)
+        self._options = EnqueueOptions()
+        self._about = self._same_for_all()
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
@@ -150,6 +151,7 @@ class Task(Generic[P, R]):
             result_ttl=result_ttl,
             session=session,
         )
+        copy._about = copy._same_for_all()
         return copy
 
     # A coroutine function's task gives the awaited type as its result.
@@ -203,36 +205,45 @@ class Task(Generic[P, R]):
         Raises:
             InvalidArguments: they do not fit the function, or are over 1 MiB.
         """
+        return self._new_job(self._options.id or new_id(), args, kwargs)
+
+    def _new_job(self, id: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
+        encoded = self._access.encode_args(self.name, args, kwargs)
+        return NewJob(id=id, args=encoded, **self._about)
+
+    def _same_for_all(self) -> dict[str, Any]:
+        """What all jobs of this task with these options have in common."""
         options = self._options
-        return NewJob(
-            id=options.id or new_id(),
-            task=self.name,
-            queue=options.queue or self.policy.queue,
-            args=self._access.encode_args(self.name, args, kwargs),
-            priority=self.policy.priority if options.priority is None else options.priority,
-            delay=options.delay,
-            run_at=_milliseconds(options.run_at),
-            expires_in=options.expires_in,
-            unique=options.unique,
-            on_conflict=options.on_conflict,
-            user=options.user,
-            tags=options.tags,
-            options=JobOptions(
+        return {
+            "task": self.name,
+            "queue": options.queue or self.policy.queue,
+            "priority": self.policy.priority if options.priority is None else options.priority,
+            "delay": options.delay,
+            "run_at": _milliseconds(options.run_at),
+            "expires_in": options.expires_in,
+            "unique": options.unique,
+            "on_conflict": options.on_conflict,
+            "user": options.user,
+            "tags": options.tags,
+            "options": JobOptions(
                 retry=options.retry, timeout=options.timeout, result_ttl=options.result_ttl
             ),
-        )
+        }
 
     def _new_jobs(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[NewJob]:
         if self._options.id is not None:
             raise ConfigError("one id cannot name many jobs: leave id out of using()")
+        calls = list(calls)
         return [
-            self.new_job((), call) if isinstance(call, Mapping) else self.new_job(tuple(call), {})
-            for call in calls
+            self._new_job(id, (), call)
+            if isinstance(call, Mapping)
+            else self._new_job(id, tuple(call), {})
+            for id, call in zip(new_ids(len(calls)), calls, strict=True)
         ]
 
     def _submit(self, jobs: list[NewJob]) -> list[JobHandle[Any]]:
         if self._options.session is None:
-            return self._access.run(self._asubmit(jobs))
+            return self._handles(self._access.submit(jobs))
         submitted = self._access.transactional_store().submit_in(self._options.session, jobs)
         return self._handles(submitted)
 

@@ -16,13 +16,22 @@ KEY_LIMIT: Final = 256
 
 def new_id() -> str:
     """A UUIDv7 as 36 characters (RFC 9562, section 5.7): ids sort by the time they were made."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
-    value |= 0x7 << 76 | (random >> 68) << 64  # version, 12 random bits
-    value |= 0b10 << 62 | random & 0x3FFF_FFFF_FFFF_FFFF  # variant, 62 random bits
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return _id_of(os.urandom(10).hex())
+
+
+def new_ids(count: int) -> list[str]:
+    """So many of them; cheaper than one by one."""
+    random = os.urandom(10 * count).hex()
+    return [_id_of(random[at : at + 20]) for at in range(0, 20 * count, 20)]
+
+
+def _id_of(random: str) -> str:
+    moment = f"{time.time_ns() // 1_000_000:012x}"
+    variant = _VARIANTS[random[3]]
+    return f"{moment[:8]}-{moment[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
+
+
+_VARIANTS: Final = {f"{digit:x}": "89ab"[digit % 4] for digit in range(16)}
 
 
 def check_name(value: Any, what: str) -> str:

@@ -29,7 +29,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = PAYLOAD_VERSION
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request to run a task, as it is handed to a store.
 
     Attributes:
@@ -60,7 +60,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     held: bool = False
 
 
-class Submitted(msgspec.Struct, frozen=True):
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """What a submit led to: the job's id and queue, and whether it is new.
 
     `created` is false where the id was already there (a repeated submit) or where a live job

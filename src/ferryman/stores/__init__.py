@@ -4,7 +4,7 @@ import msgspec
 
 from ferryman.embedded import running_url
 from ferryman.settings import Settings
-from ferryman.stores.base import Clock, JobStore
+from ferryman.stores.base import Clock, DirectStore, JobStore
 
 
 def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
@@ -33,4 +33,19 @@ def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:
     return SqlStore(settings, clock=clock)
 
 
-__all__ = ["Clock", "JobStore", "make_store"]
+def make_direct_store(settings: Settings) -> DirectStore | None:
+    """The store that `settings` name as one that needs no event loop, not yet opened.
+
+    `None` is: it needs one. Only jobs that go to Valkey alone can do without.
+
+    Raises:
+        ConfigError: the settings name a store that cannot be had.
+    """
+    if settings.database_url or not settings.valkey_url:
+        return None
+    from ferryman.stores.valkey.direct import DirectStore as ValkeyDirectStore
+
+    return ValkeyDirectStore(settings)
+
+
+__all__ = ["Clock", "DirectStore", "JobStore", "make_direct_store", "make_store"]

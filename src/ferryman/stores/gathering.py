@@ -105,6 +105,10 @@ class Gathering(Generic[T]):
 
 def bounded(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
     """`items` in lists that one call may take, by their number and by their bytes."""
+    items = list(items)
+    if 0 < len(items) <= BATCH and sum(map(size, items)) <= BATCH_BYTES:
+        yield items
+        return
     part: list[T] = []
     total = 0
     for item in items:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from ferryman.domain.errors import ConfigError
 from ferryman.settings import Settings
@@ -22,12 +22,14 @@ STEP: Final = 250
 class Grounds:
     """One server and one namespace of it."""
 
+    link_kind: ClassVar[type[Link]] = Link
+
     def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
         if settings.valkey_url is None:
             raise ConfigError("the Valkey store needs FERRYMAN_VALKEY_URL")
         self._settings: Final = settings
         self._keys: Final = Keys(settings.namespace)
-        self._link: Final = Link(settings.valkey_url, settings.store_timeout)
+        self._link: Final = self.link_kind(settings.valkey_url, settings.store_timeout)
         self._clock = clock
         self._known: set[str] = set()
 

@@ -73,9 +73,15 @@ def submit(
     return Call(load("queue", "submit"), target.prefix, arguments, read)
 
 
+_CREATED: Final = int(Code.CREATED)
+
+
 def _taken(queue: str, jobs: Sequence[NewJob], reply: list[Any]) -> Taken:
     submitted: list[Submitted] = []
     for job, code, holder in zip(jobs, reply[::2], reply[1::2], strict=False):
+        if code == _CREATED:  # as nearly all are
+            submitted.append(Submitted(job.id, queue, True))
+            continue
         answer = _answer(queue, job.id, code, holder)
         if isinstance(answer, str):
             return Taken(submitted, answer)

@@ -7,8 +7,9 @@ and never used again.
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
@@ -80,10 +81,14 @@ class Link:
         ConfigError: the URL cannot be used.
     """
 
+    pool: ClassVar[type[Any]] = ConnectionPool
+    retry: ClassVar[type[Any]] = Retry
+
     def __init__(self, url: str, timeout: float) -> None:
         self.shown: Final = shown(url)
         self._timeout = timeout
-        self._factory = _factory(url, min(timeout, CONNECT_TIMEOUT))
+        self._connect_timeout = min(timeout, CONNECT_TIMEOUT)
+        self._factory = self._connections_to(url)
         self._idle: list[Wire] = []
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._closed = False
@@ -128,11 +133,17 @@ class Link:
         while self._idle:
             await self._idle.pop().close()
 
+    def _limit(self, seconds: float) -> AbstractAsyncContextManager[Any]:
+        return asyncio.timeout(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def _replies(
         self, calls: Sequence[Call[Any]], repeat: bool, timeout: float | None
     ) -> list[Any]:
         try:
-            async with asyncio.timeout(timeout or self._timeout):
+            async with self._limit(timeout or self._timeout):
                 replies = await self._repeated(calls, repeat)
         except (RedisError, OSError) as error:
             raise self.translated(error) from error
@@ -148,7 +159,7 @@ class Link:
             except AuthenticationError:
                 raise  # it will be refused again
             except _BROKEN:
-                await asyncio.sleep(random.uniform(0.0, pause))  # noqa: S311 - spreads load
+                await self._pause(random.uniform(0.0, pause))  # noqa: S311 - spreads load
         return await self._once(calls)
 
     async def _once(self, calls: Sequence[Call[Any]]) -> list[Any]:
@@ -170,6 +181,23 @@ class Link:
             await self.close()
         return replies
 
+    def _connections_to(self, url: str) -> Any:
+        """What makes connections. Calls bound their own time, so a socket needs no limit beside."""
+        options: dict[str, Any] = {
+            "protocol": 2,  # one shape of replies, whatever version of the driver and the server
+            # Only calls that say so are repeated, and not here.
+            "retry": self.retry(NoBackoff(), 0),
+            "socket_timeout": None,
+            "socket_connect_timeout": self._connect_timeout,
+        }
+        if not url.startswith("unix:"):
+            options["socket_keepalive"] = True
+        try:
+            return self.pool.from_url(url, **options)
+        except ValueError as error:
+            said = f"FERRYMAN_VALKEY_URL={self.shown!r} cannot be used: {error}"
+            raise ConfigError(said) from error
+
     async def _connected(self) -> Wire:
         while self._idle:
             wire = self._idle.pop()
@@ -178,14 +206,12 @@ class Link:
         return Wire(await self._new_connection())
 
     async def _new_connection(self) -> AbstractConnection:
-        connection: AbstractConnection = self._factory.make_connection()  # type: ignore[no-untyped-call]
+        connection: AbstractConnection = self._factory.make_connection()
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException as error:
             await connection.disconnect(nowait=True)
-            if isinstance(error.__cause__, AuthenticationError):
-                raise error.__cause__ from None  # on Unix sockets the driver calls it a broken line
-            raise
+            raise login_error(error) from None
         return connection
 
     def translated(self, error: Exception) -> StoreError:
@@ -211,20 +237,11 @@ class Link:
         return StoreError(f"the server at {self.shown} could not be used: {error}")
 
 
-def _factory(url: str, connect_timeout: float) -> ConnectionPool:
-    """What makes connections. Calls bound their own time, so a socket needs no limit beside."""
-    options: dict[str, Any] = {
-        "protocol": 2,  # one shape of replies, whatever version of the driver and the server
-        "retry": Retry(NoBackoff(), 0),  # only calls that say so are repeated, and not here
-        "socket_timeout": None,
-        "socket_connect_timeout": connect_timeout,
-    }
-    if not url.startswith("unix:"):
-        options["socket_keepalive"] = True
-    try:
-        return ConnectionPool.from_url(url, **options)
-    except ValueError as error:
-        raise ConfigError(f"FERRYMAN_VALKEY_URL={shown(url)!r} cannot be used: {error}") from error
+def login_error(error: BaseException) -> BaseException:
+    """The refused login behind an error, where there is one."""
+    # On Unix sockets the driver calls it a broken line.
+    cause = error.__cause__
+    return cause if isinstance(cause, AuthenticationError) else error
 
 
 def shown(url: str) -> str:

@@ -85,6 +85,8 @@ class Producers(Grounds):
         for job in jobs:
             by_queue.setdefault(job.queue, []).append(job)
         parts = [part for group in by_queue.values() for part in _parts(group)]
+        if len(by_queue) == 1:
+            return await self._submit_parts(parts)
         given: dict[str, list[Submitted]] = {queue: [] for queue in by_queue}
         for submitted in await self._submit_parts(parts):
             given[submitted.queue].append(submitted)

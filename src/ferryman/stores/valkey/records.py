@@ -132,6 +132,11 @@ PackedJob = tuple[bytes, bytes, bytes, bytes]
 
 _REFUSE, _RETURN, _REFUSE_ALONE = range(3)
 
+# Priority; delay, run at and expires (2 and 4 bytes each); held, on conflict; length of the
+# description (1 and 2 bytes).
+_NEW_HEAD: Final = struct.Struct(">hHIHIHIBBBH")
+_LOW: Final = 2**32 - 1
+
 
 def pack_new(job: NewJob, *, alone: bool = False) -> PackedJob:
     """A new job as it is stored.
@@ -143,19 +148,18 @@ def pack_new(job: NewJob, *, alone: bool = False) -> PackedJob:
         InvalidName: an id outside of the allowed pattern.
     """
     description = _pack_description(job)
+    delay = milliseconds(job.delay) if job.delay else 0
+    run_at = max(0, job.run_at or 0)
     expires = 0 if job.expires_in is None else milliseconds(job.expires_in) + 1
     refuse = _REFUSE_ALONE if alone else _REFUSE
-    head = b"".join(
-        (
-            job.priority.to_bytes(2, "big", signed=True),
-            milliseconds(job.delay).to_bytes(6, "big"),
-            max(0, job.run_at or 0).to_bytes(6, "big"),
-            expires.to_bytes(6, "big"),
-            bytes((job.held, _RETURN if job.on_conflict == "return" else refuse)),
-            len(description).to_bytes(3, "big"),
-        )
+    conflict = _RETURN if job.on_conflict == "return" else refuse
+    size = len(description)
+    head = _NEW_HEAD.pack(
+        job.priority,
+        *(delay >> 32, delay & _LOW, run_at >> 32, run_at & _LOW, expires >> 32, expires & _LOW),
+        *(job.held, conflict, size >> 16, size & 0xFFFF),
     )
-    unique = (job.unique or "").encode()
+    unique = job.unique.encode() if job.unique else b""
     return pack_new_id(job.id), head, unique, description + job.args
 
 

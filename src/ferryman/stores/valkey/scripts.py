@@ -17,6 +17,10 @@ FOLDER: Final = Path(__file__).parent / "lua"
 _INCLUDE: Final = re.compile(r"^-- include: (\w+)\n", re.MULTILINE)
 _CONSTANT: Final = re.compile(r"\b(?:STATE|REASON|CODE)\.\w+")
 _COMMENT: Final = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
+_LOCAL: Final = re.compile(
+    r"^local (?:function (\w+)\(.*?^end|(\w+) = [^\n(]*)\n", re.MULTILINE | re.DOTALL
+)
+"""A function, or a name with a value of one line, outside of any block."""
 
 Place = Literal["queue", "shared"]
 
@@ -38,7 +42,7 @@ def load(place: Place, name: str) -> Script:
     """
     text = _with_includes((FOLDER / place / f"{name}.lua").read_text("utf-8"), set())
     text = _CONSTANT.sub(_number, _COMMENT.sub("", text))
-    flags, _, body = text.partition("\n")
+    flags, _, body = _needed(text).partition("\n")
     text = f"{flags}\n{_declarations(place, body)}\n{body}"
     # The server's name for a script, not a safeguard.
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
@@ -60,6 +64,15 @@ def _with_includes(text: str, seen: set[str]) -> str:
         return _with_includes((FOLDER / "include" / f"{name}.lua").read_text("utf-8"), seen)
 
     return _INCLUDE.sub(included, text)
+
+
+def _needed(text: str) -> str:
+    """Without what an include defines and this script never names: each call would pay for it."""
+    for match in reversed(list(_LOCAL.finditer(text))):
+        name = match[1] or match[2]
+        if len(re.findall(rf"\b{name}\b", text)) == 1:
+            text = text[: match.start()] + text[match.end() :]
+    return text
 
 
 def _number(match: re.Match[str]) -> str:

@@ -35,6 +35,11 @@ def _error(message: str) -> Exception:
     return kind(message)
 
 
+def reader() -> hiredis.Reader:
+    """What makes replies of bytes; errors of the server are replies of the driver's kinds."""
+    return hiredis.Reader(replyError=_error)
+
+
 class Wire(asyncio.Protocol):
     """Exchanges over a connection that was just made, one at a time.
 
@@ -48,7 +53,7 @@ class Wire(asyncio.Protocol):
         connection._reader = connection._writer = None
         self._transport = self._writer.transport
         self._transport.set_protocol(self)
-        self._reader = hiredis.Reader(replyError=_error)
+        self._reader = reader()
         self._replies: list[Any] = []
         self._missing = 0
         self._complete: asyncio.Future[None] | None = None

@@ -41,7 +41,7 @@ end
 local function read_jobs()
   local jobs = {}
   for at = 3, #ARGV, 4 do
-    jobs[#jobs + 1] = new_job(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    jobs[(at + 1) / 4] = new_job(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
   end
   return jobs
 end
@@ -53,8 +53,11 @@ local function place(job, ready)
   elseif job.initial == STATE.scheduled then
     defer('ZADD', DUE, job.due, job.id)
   else
-    local entries = ready[job.priority] or {}
-    ready[job.priority] = entries
+    local entries = ready[job.priority]
+    if not entries then
+      entries = {}
+      ready[job.priority] = entries
+    end
     entries[#entries + 1] = entry_of(job.id, now % 65536)
   end
 end
@@ -65,13 +68,15 @@ local function already_there(jobs)
   for first = 1, #jobs, CHUNK do
     local ids, ended = {}, {}
     for at = first, math.min(first + CHUNK - 1, #jobs) do
-      ids[#ids + 1] = jobs[at].id
-      ended[#ended + 1] = END_ .. jobs[at].id
+      local id, index = jobs[at].id, at - first + 1
+      ids[index], ended[index] = id, END_ .. id
     end
     local live = redis.call('HMGET', JOBS, unpack(ids))
     local any_ended = redis.call('EXISTS', unpack(ended)) > 0
-    for index, id in ipairs(ids) do
-      there[id] = live[index] or any_ended and redis.call('EXISTS', ended[index]) == 1
+    for index = 1, #ids do
+      if live[index] or any_ended and redis.call('EXISTS', ended[index]) == 1 then
+        there[ids[index]] = true
+      end
     end
   end
   return there
@@ -93,10 +98,9 @@ end
 
 local function take_all(jobs)
   local there, reply, ready = already_there(jobs), {}, {}
-  for _, job in ipairs(jobs) do
+  for index, job in ipairs(jobs) do
     local code, holder = take_in(job, there, ready)
-    reply[#reply + 1] = code
-    reply[#reply + 1] = holder
+    reply[2 * index - 1], reply[2 * index] = code, holder
     if code == CODE.refused and job.refused_with_all then
       break
     end
