@@ -3,6 +3,7 @@
 python -m chaos list
 python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
 python -m chaos check HISTORY --lease SECONDS
+python -m chaos planted [PLANT…]
 """
 
 import argparse
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 from chaos.checker import check
+from chaos.plants import catalogue
+from chaos.plants import runner as plants
 from chaos.runner import run
 from chaos.scenarios import all_names, named
 from chaos.stage import DEPLOYMENTS
@@ -28,6 +31,10 @@ def main() -> int:
     judge = commands.add_parser("check", help="judge a history that was kept")
     judge.add_argument("history", type=Path)
     judge.add_argument("--lease", type=float, default=3.0)
+    proof = commands.add_parser("planted", help="see whether each planted fault is caught")
+    proof.add_argument("plants", nargs="*", metavar="PLANT", choices=[[], *catalogue.ALL])
+    proof.add_argument("--at-once", type=int, default=3, metavar="RUNS")
+    proof.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
     given = parser.parse_args()
     match given.command:
         case "list":
@@ -36,6 +43,8 @@ def main() -> int:
             return 0
         case "run":
             return _run(given.scenarios, given.on or list(DEPLOYMENTS), given.seed)
+        case "planted":
+            return plants.main(given.plants, given.at_once, given.table)
         case _:
             judgement = check(given.history, lease=given.lease)
             print(judgement)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chaos import actor, failpoints
+from chaos import actor, failpoints, plants
 from chaos.history import Renewed, Trouble, Write, Written, now
 from ferryman.stores.hybrid.relay import Relay
 from ferryman.stores.hybrid.store import HybridStore
@@ -58,7 +58,8 @@ _operation: ContextVar[Operation | None] = ContextVar("chaos_operation", default
 
 @functools.cache
 def install() -> None:
-    """Put the instruments round the stores of this process."""
+    """Put the instruments round the stores of this process, which may have a planted fault."""
+    plants.install()
     for store in (SqlStore, HybridStore, ValkeyStore):
         for verb in VERBS:
             if verb in vars(store) or store is ValkeyStore:
