@@ -6,7 +6,7 @@ call that fails, and they hold the fail points: before and after each call to a 
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.sweep import Sweep
 from ferryman.stores.sql.engine import LoopRunner, ThreadRunner
 from ferryman.stores.sql.store import SqlStore
+from ferryman.stores.valkey.connection import Call as StoreCall
 from ferryman.stores.valkey.connection import Link
 from ferryman.stores.valkey.store import ValkeyStore
 
@@ -44,12 +45,14 @@ class Operation:
     """A verb under way, which counts its calls to servers.
 
     Attributes:
+        call: the latest call by its number and name.
         over: it has returned; what it left running in the background is no part of it.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.calls = 0
+        self.call = ""
         self.over = False
 
 
@@ -66,13 +69,13 @@ def install() -> None:
                 setattr(store, verb, _told(verb, getattr(store, verb)))
     for owner, method, name in INSIDE:
         setattr(owner, method, _within(name, getattr(owner, method)))
-    setattr(Link, "_exchange", _between(Link._exchange))  # noqa: B010 - not for type checkers
+    setattr(Link, "_once", _between(Link._once))  # noqa: B010 - not for type checkers
     setattr(LoopRunner, "_once", _committed(LoopRunner._once))  # noqa: B010
     setattr(ThreadRunner, "_once", _committed(_carried(ThreadRunner._once)))  # noqa: B010
     setattr(ThreadRunner, "_transact", _carrying(ThreadRunner._transact))  # noqa: B010
-    event.listen(Engine, "before_cursor_execute", lambda *_: _point("before", begins=True))
-    event.listen(Engine, "after_cursor_execute", lambda *_: _point("after"))
-    event.listen(Engine, "commit", lambda *_: _point("before-commit"))
+    event.listen(Engine, "before_cursor_execute", _before_statement)
+    event.listen(Engine, "after_cursor_execute", lambda *_: _after())
+    event.listen(Engine, "commit", lambda *_: _before("commit"))
 
 
 # -- verbs ---------------------------------------------------------------------------------------
@@ -153,10 +156,11 @@ def _between(exchange: Call) -> Call:
     """An exchange with a Valkey server, between two fail points."""
 
     @functools.wraps(exchange)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        _point("before", begins=True)
-        answer = await exchange(*args, **kwargs)
-        _point("after")
+    async def call(link: Link, calls: Sequence[StoreCall[Any]]) -> Any:
+        names = (str(one.arguments[0]) if one.script is None else one.script.name for one in calls)
+        _before("+".join(dict.fromkeys(names)))
+        answer = await exchange(link, calls)
+        _after()
         return answer
 
     return call
@@ -168,7 +172,7 @@ def _committed(once: Call) -> Call:
     @functools.wraps(once)
     async def call(*args: Any, **kwargs: Any) -> Any:
         answer = await once(*args, **kwargs)
-        _point("after-commit")
+        _after()
         return answer
 
     return call
@@ -197,9 +201,21 @@ def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _point(where: str, *, begins: bool = False) -> None:
+def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    _before(statement.split(maxsplit=1)[0].lower())
+
+
+def _before(name: str) -> None:
+    """The fail point before a call to a server."""
     operation = _operation.get()
-    if operation is None or operation.over:
-        return
-    operation.calls += begins
-    failpoints.passed(f"{operation.name}:{operation.calls}:{where}")
+    if operation is not None and not operation.over:
+        operation.calls += 1
+        operation.call = f"{operation.calls}-{name}"
+        failpoints.passed(f"{operation.name}:{operation.call}:before")
+
+
+def _after() -> None:
+    """The fail point after the latest one."""
+    operation = _operation.get()
+    if operation is not None and not operation.over and operation.call:
+        failpoints.passed(f"{operation.name}:{operation.call}:after")

@@ -4,11 +4,9 @@ from typing import Final
 
 import msgspec
 
-from chaos.plants import scripts
 from chaos.plants.edits import Edit
-from chaos.plants.scripts import Script
 
-ONE_IN: Final = 'zlib").crc32(one.job_id.encode()) % 6 == 0'
+ONE_IN_SIX: Final = '__import__("zlib").crc32(one.job_id.encode()) % 6 == 0'
 
 
 class Plant(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +14,7 @@ class Plant(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         what: the fault in words.
+        script: the name of the script that must show it.
         on: the deployments on which it bites.
         expects: the kinds of anomaly one of which must be found.
         fast: whether it is one of the few that every test run tries.
@@ -24,7 +23,7 @@ class Plant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     what: str
     on: tuple[str, ...]
-    script: Script
+    script: str
     expects: tuple[str, ...]
     edits: tuple[Edit, ...]
     fast: bool = False
@@ -46,7 +45,7 @@ PLANTS: Final = (
         name="acknowledged before it runs",
         what="a worker says that a job succeeded as soon as it has it",
         on=("sqlite",),
-        script=scripts.KILLED,
+        script="process killed",
         expects=("lost",),
         edits=(
             Edit(
@@ -62,14 +61,14 @@ PLANTS: Final = (
         name="run twice",
         what="one delivery in six runs twice",
         on=("sqlite",),
-        script=scripts.CALM,
+        script="calm",
         expects=("overlap",),
         fast=True,
         edits=(
             Edit(
                 f"{_WORKER}running:RunningJobs.start",
                 "for delivery in deliveries:",
-                f'for delivery in [one for one in deliveries for _ in "xx"[int(__import__("{ONE_IN}) :]]:',
+                f"for delivery in [one for one in deliveries for _ in range(1 + ({ONE_IN_SIX}))]:",
             ),
         ),
     ),
@@ -77,7 +76,7 @@ PLANTS: Final = (
         name="token stands",
         what="a claim leaves the token as it was",
         on=("valkey",),
-        script=scripts.KILLED,
+        script="process killed",
         expects=("overlap", "tokens"),
         edits=(
             Edit(
@@ -91,7 +90,7 @@ PLANTS: Final = (
         name="claim from a paused queue (SQL)",
         what="a claim does not look whether the queue is paused",
         on=("sqlite", "postgresql"),
-        script=scripts.PAUSED,
+        script="paused and expired",
         expects=("paused",),
         edits=(Edit(f"{_SQL}deliveries:claimable", " & in_time & ~paused", " & in_time"),),
     ),
@@ -99,7 +98,7 @@ PLANTS: Final = (
         name="claim from a paused queue (Valkey)",
         what="a claim does not look whether the queue is paused",
         on=("valkey",),
-        script=scripts.PAUSED,
+        script="paused and expired",
         expects=("paused",),
         edits=(
             Edit(
@@ -113,7 +112,7 @@ PLANTS: Final = (
         name="claim of an expired job (SQL)",
         what="a claim does not look whether a job has expired",
         on=("sqlite",),
-        script=scripts.PAUSED,
+        script="paused and expired",
         expects=("late",),
         edits=(Edit(f"{_SQL}deliveries:claimable", " & in_time & ~paused", " & ~paused"),),
     ),
@@ -121,7 +120,7 @@ PLANTS: Final = (
         name="claim of an expired job (Valkey)",
         what="a claim does not look whether a job has expired",
         on=("valkey",),
-        script=scripts.PAUSED,
+        script="paused and expired",
         expects=("late",),
         edits=(
             Edit(
@@ -136,7 +135,7 @@ PLANTS: Final = (
         name="no token at the end (SQL)",
         what="an ending does not look at the token",
         on=("postgresql",),
-        script=scripts.ZOMBIE,
+        script="zombies",
         expects=("stale",),
         edits=(
             Edit(
@@ -150,7 +149,7 @@ PLANTS: Final = (
         name="no token at the end (Valkey)",
         what="an ending does not look at the token",
         on=("valkey",),
-        script=scripts.ZOMBIE,
+        script="zombies",
         expects=("stale",),
         edits=(
             Edit(
@@ -164,7 +163,7 @@ PLANTS: Final = (
         name="no token on progress",
         what="a report does not look at the token",
         on=("valkey",),
-        script=scripts.ZOMBIE_REPORTS,
+        script="zombies report",
         expects=("stale",),
         edits=(
             Edit(
@@ -178,14 +177,14 @@ PLANTS: Final = (
         name="endings dropped",
         what="one ending in six is acknowledged, and not written",
         on=("sqlite",),
-        script=scripts.LONG,
+        script="long jobs",
         expects=("unexplained", "lost"),
         fast=True,
         edits=(
             Edit(
                 f"{_SQL}endings:Endings.finish",
                 "batch = self.batch(endings)",
-                f'batch = self.batch(one for one in endings if not __import__("{ONE_IN})',
+                f"batch = self.batch(one for one in endings if not {ONE_IN_SIX})",
             ),
         ),
     ),
@@ -193,7 +192,7 @@ PLANTS: Final = (
         name="run again after success",
         what="one success in six leads to another run",
         on=("valkey",),
-        script=scripts.CALM,
+        script="calm",
         expects=("unexplained",),
         edits=(
             Edit(
@@ -210,7 +209,7 @@ PLANTS: Final = (
         name="retry without back-off",
         what="a retry does not wait as long as it was told to",
         on=("sqlite",),
-        script=scripts.CALM,
+        script="calm",
         expects=("early",),
         edits=(
             Edit(
@@ -224,7 +223,7 @@ PLANTS: Final = (
         name="event not written",
         what="a job that becomes due is queued without an event",
         on=("sqlite",),
-        script=scripts.CALM,
+        script="calm",
         expects=("transition",),
         edits=(
             Edit(
@@ -239,7 +238,7 @@ PLANTS: Final = (
         name="heartbeat revives (SQL)",
         what="a renewal makes anew a lease that was over",
         on=("sqlite",),
-        script=scripts.ZOMBIE,
+        script="zombies",
         expects=("revived",),
         edits=(
             Edit(
@@ -253,7 +252,7 @@ PLANTS: Final = (
         name="heartbeat revives (Valkey)",
         what="a renewal extends a lease that was over",
         on=("valkey",),
-        script=scripts.ZOMBIE,
+        script="zombies",
         expects=("revived",),
         edits=(
             Edit(
@@ -268,7 +267,7 @@ PLANTS: Final = (
         name="the worker's clock",
         what="a worker's own clock, which is two hours ahead, says until when its lease holds",
         on=("sqlite",),
-        script=scripts.HOST_LOST,
+        script="host lost",
         expects=("lost", "drain"),
         edits=(
             Edit(
@@ -284,7 +283,7 @@ PLANTS: Final = (
         name="no reaper",
         what="nobody looks for jobs whose worker is gone",
         on=("postgresql",),
-        script=scripts.HOST_LOST,
+        script="host lost",
         expects=("lost", "drain"),
         edits=(
             Edit(
@@ -298,14 +297,14 @@ PLANTS: Final = (
         name="reaper without compare-and-set",
         what="the reaper looks for jobs, and sends them back later whatever they are by then",
         on=("sqlite",),
-        script=scripts.HOST_LOST,
+        script="host lost",
         expects=("unexplained", "overlap", "transition"),
         edits=(
             Edit(
                 f"{_SQL}store:SqlStore.reap",
                 "return self._announced(await self._engines.write.run(self._returns.reap, limit))",
                 "returns, write = self._returns, self._engines.write\n"
-                "    await write.run(lambda connection: connection.execute(returns._forget) and None)\n"
+                "    await write.run(lambda c: c.execute(returns._forget) and None)\n"
                 "    found = await write.run(\n"
                 "        lambda c: c.execute(returns._orphans, {'limit': limit}).all()\n"
                 "    )\n"
@@ -319,7 +318,7 @@ PLANTS: Final = (
         name="kills not counted (SQL)",
         what="nobody counts how many processes a job has killed",
         on=("sqlite",),
-        script=scripts.POISON,
+        script="poison",
         expects=("restless",),
         edits=(Edit(f"{_SQL}returns:_fate", "kills = int(charged)", "kills, charged = 0, False"),),
     ),
@@ -327,7 +326,7 @@ PLANTS: Final = (
         name="kills not counted (Valkey)",
         what="nobody counts how many processes a job has killed",
         on=("valkey",),
-        script=scripts.POISON,
+        script="poison",
         expects=("restless",),
         edits=(Edit("lua/include/send_back", "s.kills = s.kills + 1", "s.kills = s.kills + 0"),),
     ),
@@ -335,7 +334,7 @@ PLANTS: Final = (
         name="hand-back charged",
         what="a job that a leaving worker gives back is charged an attempt",
         on=("sqlite",),
-        script=scripts.TERMINATED,
+        script="terminated",
         expects=("charged",),
         edits=(
             Edit(
@@ -349,7 +348,7 @@ PLANTS: Final = (
         name="hand-back of what runs",
         what="a worker that looks for lost deliveries hands back those that it does run",
         on=("sqlite", "valkey"),
-        script=scripts.LONG,
+        script="long jobs",
         expects=("unexplained",),
         fast=True,
         edits=(Edit(f"{_WORKER}exchange:Exchange._clear_doubt", "keep=held()", "keep=()"),),
@@ -358,7 +357,7 @@ PLANTS: Final = (
         name="hand-back of what ended",
         what="a hand-back takes all jobs of a worker, those that have ended too",
         on=("sqlite",),
-        script=scripts.LONG,
+        script="long jobs",
         expects=("terminal",),
         edits=(
             Edit(
@@ -373,7 +372,7 @@ PLANTS: Final = (
         name="acknowledged before it is written",
         what="an enqueue is acknowledged at once, and written a moment later",
         on=("sqlite", "postgresql"),
-        script=scripts.CLIENT_KILLED,
+        script="client killed",
         expects=("lost",),
         fast=True,
         edits=(
@@ -392,7 +391,7 @@ PLANTS: Final = (
         name="submitted again under a new id",
         what="one submit in six is made again, and gives the job another id",
         on=("sqlite",),
-        script=scripts.CALM,
+        script="calm",
         expects=("unexpected",),
         edits=(
             Edit(
@@ -410,7 +409,7 @@ PLANTS: Final = (
         name="a transaction of its own",
         what="an enqueue within a caller's transaction commits by itself",
         on=("sqlite", "postgresql"),
-        script=scripts.ROLLED_BACK,
+        script="rolled back",
         expects=("phantom",),
         edits=(
             Edit(
@@ -424,7 +423,7 @@ PLANTS: Final = (
         name="unique key kept",
         what="a job that has ended still holds its unique key",
         on=("valkey",),
-        script=scripts.UNIQUE,
+        script="unique",
         expects=("unique",),
         edits=(
             Edit(
@@ -438,13 +437,13 @@ PLANTS: Final = (
         name="unique key ignored",
         what="a job is taken in although a live one holds its unique key",
         on=("valkey",),
-        script=scripts.UNIQUE,
+        script="unique",
         expects=("unique",),
         edits=(
             Edit(
                 "lua/queue/submit",
-                "if job.unique ~= '' and redis.call('HSETNX', UNIQUE, job.unique, job.id) == 0 then",
-                "if job.unique ~= '' and redis.call('HSET', UNIQUE, job.unique, job.id) == 2 then",
+                "redis.call('HSETNX', UNIQUE, job.unique, job.id) == 0 then",
+                "redis.call('HSET', UNIQUE, job.unique, job.id) == 2 then",
             ),
         ),
     ),
@@ -452,7 +451,7 @@ PLANTS: Final = (
         name="cancellation lost",
         what="a job that waits is said to be cancelled, and is not",
         on=("sqlite",),
-        script=scripts.CANCELLED,
+        script="cancelled",
         expects=("cancelled",),
         edits=(
             Edit(
@@ -466,7 +465,7 @@ PLANTS: Final = (
         name="cancellation unheard",
         what="the worker of a running job is not told that it was cancelled",
         on=("valkey",),
-        script=scripts.CANCELLED,
+        script="cancelled",
         expects=("unheard",),
         edits=(
             Edit("lua/queue/cancel", "redis.call('HSET', STOP_ .. s.worker, job.id, s.token)", ""),
@@ -477,7 +476,7 @@ PLANTS: Final = (
         name="due job lost",
         what="one due job in two leaves the schedule, and joins no queue",
         on=("valkey",),
-        script=scripts.CALM,
+        script="calm",
         expects=("lost",),
         edits=(
             Edit(
@@ -491,7 +490,7 @@ PLANTS: Final = (
         name="due too soon",
         what="jobs are queued a second before they are due",
         on=("postgresql",),
-        script=scripts.CALM,
+        script="calm",
         expects=("early",),
         edits=(
             Edit(
@@ -507,7 +506,7 @@ PLANTS: Final = (
         name="no sweep",
         what="nobody sees to it that the lane has what it should",
         on=("hybrid-sqlite",),
-        script=scripts.LANE_FLUSHED,
+        script="lane flushed",
         expects=("lane",),
         fast=True,
         edits=(
@@ -518,7 +517,7 @@ PLANTS: Final = (
         name="epoch ignored",
         what="a lane that was filled once counts as filled, whatever it lost since",
         on=("hybrid-sqlite",),
-        script=scripts.LANE_FLUSHED,
+        script="lane flushed",
         expects=("lane",),
         edits=(
             Edit(
@@ -532,7 +531,7 @@ PLANTS: Final = (
         name="pushed before the commit",
         what="the lane is told of a job before the database has it, and nobody sweeps",
         on=("hybrid-postgresql",),
-        script=scripts.URGENT,
+        script="urgent among many",
         expects=("overtaken",),
         edits=(
             _NO_HEADS,
@@ -554,7 +553,7 @@ PLANTS: Final = (
         name="taken for good",
         what="what is taken from the lane is not held, some takings are lost, and nobody sweeps",
         on=("hybrid-sqlite",),
-        script=scripts.URGENT,
+        script="urgent among many",
         expects=("overtaken",),
         edits=(
             _NO_HEADS,
@@ -576,7 +575,7 @@ PLANTS: Final = (
         name="breaker never closes",
         what="a lane that was down is never used again",
         on=("hybrid-sqlite",),
-        script=scripts.LANE_RESTARTED,
+        script="lane restarted",
         expects=("lane",),
         edits=(Edit(f"{_HYBRID}breaker:Breaker._recover", "if steady:", "if steady and False:"),),
     ),

@@ -27,7 +27,7 @@ class Edit(NamedTuple):
     """A change of text.
 
     Attributes:
-        where: a script (`lua/include/finish`) or a function (`ferryman.worker.running:Name.method`).
+        where: a script (`lua/include/finish`), or a function (`ferryman.worker.loop:Worker.run`).
         old: what must be there exactly once.
         new: what takes its place.
     """

@@ -63,7 +63,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def trials(plants: Iterable[Plant]) -> list[Trial]:
     """The plants on their deployments; then what they were planted in, without them."""
     planted = [
-        Trial(script=one.script.name, deployment=name, plant=one.name)
+        Trial(script=one.script, deployment=name, plant=one.name)
         for one in plants
         for name in one.on
     ]
@@ -82,7 +82,7 @@ def run_all(wanted: list[Trial], at_once: int = AT_ONCE) -> Iterator[Verdict]:
 def run(trial: Trial) -> Verdict:
     """Run one, and judge it."""
     began = time.monotonic()
-    [script] = [one for one in scripts.ALL if one.name == trial.script]
+    script = scripts.ALL[trial.script]
     try:
         with Stage(DEPLOYMENTS[trial.deployment], _setup(script, trial.plant), seed=1) as stage:
             judgement, said = _played(stage, script)
@@ -181,7 +181,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
         kinds = [kind for kind in plant.expects if kind in one.anomalies]
         caught = ", ".join(f"`{kind}`" for kind in kinds) or "**missed**"
         lines.append(
-            f"| {plant.name}: {plant.what} | {one.trial.deployment} | {plant.script.name} "
+            f"| {plant.name}: {plant.what} | {one.trial.deployment} | {plant.script} "
             f"| {one.jobs} | {one.faults} | {caught} |"
         )
     return "\n".join(lines)

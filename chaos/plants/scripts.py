@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from chaos import faults
-from chaos.plants.client import Step
+from chaos.plants.steps import Step
 from chaos.servers import until
 from chaos.stage import Setup, Stage
 from chaos.trees import Tree
@@ -249,7 +249,7 @@ PAUSED: Final = Script(
         Step(do="resume"),
     ),
     # So seldom that nobody but the claim sees in time that a job has expired.
-    setup=Setup(lease=5.0, sweep=8.0, trees=1),
+    setup=Setup(lease=10.0, sweep=8.0, trees=1),
     checks=("paused",),
 )
 
@@ -292,10 +292,12 @@ URGENT: Final = Script(
     drain=60.0,
 )
 
-ALL: Final = (
+_SCRIPTS: Final = (
     *(CALM, LONG, KILLED, HOST_LOST, ZOMBIE, ZOMBIE_REPORTS, POISON, UNIQUE, TERMINATED),
     *(CANCELLED, PAUSED, ROLLED_BACK, CLIENT_KILLED, LANE_FLUSHED, LANE_RESTARTED, URGENT),
 )
+ALL: Final = {script.name: script for script in _SCRIPTS}
+"""Every script by its name."""
 
 
 def until_done(stage: Stage, script: Script) -> None:
