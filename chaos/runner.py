@@ -62,13 +62,13 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
             stage.produce(scenario.plan)
         stage.until_flowing()
         scenario.play(stage)
-        come_to_rest(stage, scenario.drain)
+        _come_to_rest(stage, scenario.drain)
         judgement = check(
             stage.history,
             lease=scenario.setup.lease,
             power=not (scenario.power and deployment.database is None),
         )
-        kept = "" if judgement.good else keep(stage, scenario.name)
+        kept = "" if judgement.good else _keep(stage, scenario)
         points = stage.points_met()
     return Outcome(
         scenario=scenario.name,
@@ -81,7 +81,7 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
     )
 
 
-def come_to_rest(stage: Stage, limit: float) -> None:
+def _come_to_rest(stage: Stage, limit: float) -> None:
     """Everything is healed: what was asked for must be done now, with nobody's help."""
     stage.mark("draining")
     stage.keep_trees()
@@ -99,9 +99,9 @@ def come_to_rest(stage: Stage, limit: float) -> None:
     audit.write_down(stage.recorder, stage.direct, error, lane)
 
 
-def keep(stage: Stage, scenario: str) -> str:
+def _keep(stage: Stage, scenario: Scenario) -> str:
     """A copy of what a failed run has left behind."""
-    name = f"{scenario}-{stage.deployment.name}-{stage.seed}-{time.time_ns()}"
+    name = f"{scenario.name}-{stage.deployment.name}-{stage.seed}-{time.time_ns()}"
     kept = KEEP / name.replace(" ", "-")
     kept.mkdir(parents=True)
     shutil.copytree(stage.history, kept / "history")

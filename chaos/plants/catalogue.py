@@ -238,7 +238,7 @@ PLANTS: Final = (
         name="heartbeat revives (SQL)",
         what="a renewal makes anew a lease that was over",
         on=("sqlite",),
-        script="zombies",
+        script="zombies revived",
         expects=("revived",),
         edits=(
             Edit(
@@ -252,7 +252,7 @@ PLANTS: Final = (
         name="heartbeat revives (Valkey)",
         what="a renewal extends a lease that was over",
         on=("valkey",),
-        script="zombies",
+        script="zombies revived",
         expects=("revived",),
         edits=(
             Edit(

@@ -15,7 +15,8 @@ from chaos.lives import Lives
 from chaos.plants import PLANT, catalogue, checks, scripts
 from chaos.plants.catalogue import Plant
 from chaos.plants.scripts import Script
-from chaos.runner import come_to_rest, keep
+from chaos.runner import _come_to_rest, _keep
+from chaos.scenarios import Scenario
 from chaos.servers import start
 from chaos.stage import DEPLOYMENTS, Stage
 from chaos.trees import ROOT
@@ -96,7 +97,7 @@ def run(trial: Trial) -> Verdict:
             )
             if not verdict.right:
                 name = f"{trial.script} {trial.plant or 'no plant'}"
-                kept = keep(stage, name.replace("/", "-"))
+                kept = _keep(stage, Scenario(name=name, play=lambda _: None))
                 verdict = msgspec.structs.replace(verdict, kept=kept)
             return verdict
     except Exception as error:
@@ -133,7 +134,7 @@ def _played(stage: Stage, script: Script) -> tuple[Judgement, Said]:
     )
     script.play(stage)
     scripts.until_done(stage, script)
-    come_to_rest(stage, script.drain)
+    _come_to_rest(stage, script.drain)
     lives = Lives.of(stage.history, slack=2 * script.setup.lease)
     said = [(name, list(checks.ALL[name](lives))) for name in script.checks]
     return judge(lives), [(name, some) for name, some in said if some]

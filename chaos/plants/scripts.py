@@ -94,8 +94,12 @@ def _asleep(tree: Tree) -> Iterator[None]:
         tree.send(signal.SIGCONT, everyone)
 
 
-def _zombies(count: int, seconds: float) -> Play:
-    """All jobs begin in one worker, whose supervisor is then stopped until they have ended."""
+def _zombies(count: int, seconds: float, *, revived: bool = False) -> Play:
+    """All jobs begin in one worker, whose supervisor is then stopped until they have ended.
+
+    Args:
+        revived: or until they have begun elsewhere: it goes on while its own still run.
+    """
 
     def play(stage: Stage) -> None:
         _until_marked(stage)
@@ -104,7 +108,10 @@ def _zombies(count: int, seconds: float) -> Play:
         tree = stage.trees[0]
         with stage.fault("supervisor stopped", "process", tree.all(), charges=True):
             tree.send(signal.SIGSTOP, [tree.pid])
-            stage.wait(seconds + 0.5)
+            if revived:
+                _begun(2 * count)(stage)
+            else:
+                stage.wait(seconds + 0.5)
             tree.send(signal.SIGCONT, [tree.pid])
         stage.wait(1.0)
 
@@ -190,6 +197,16 @@ ZOMBIE: Final = Script(
         Step(do="enqueue", count=3, seconds=ZOMBIES, together=True),
     ),
     play=_zombies(3, ZOMBIES),
+    setup=Setup(lease=2.5, trees=2, concurrency=3),
+)
+
+REVIVED: Final = Script(
+    name="zombies revived",
+    steps=(
+        Step(do="mark", name="ready", pause=0.5),
+        Step(do="enqueue", count=3, seconds=2 * ZOMBIES, together=True),
+    ),
+    play=_zombies(3, ZOMBIES, revived=True),
     setup=Setup(lease=2.5, trees=2, concurrency=3),
 )
 
@@ -293,7 +310,7 @@ URGENT: Final = Script(
 )
 
 _SCRIPTS: Final = (
-    *(CALM, LONG, KILLED, HOST_LOST, ZOMBIE, ZOMBIE_REPORTS, POISON, UNIQUE, TERMINATED),
+    *(CALM, LONG, KILLED, HOST_LOST, ZOMBIE, REVIVED, ZOMBIE_REPORTS, POISON, UNIQUE, TERMINATED),
     *(CANCELLED, PAUSED, ROLLED_BACK, CLIENT_KILLED, LANE_FLUSHED, LANE_RESTARTED, URGENT),
 )
 ALL: Final = {script.name: script for script in _SCRIPTS}
