@@ -3,7 +3,8 @@
 python -m chaos list
 python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
 python -m chaos check HISTORY --lease SECONDS
-python -m chaos planted [PLANT…]
+python -m chaos planted [PLANT…] [--table FILE]
+python -m chaos points [--pairs] [--on DEPLOYMENT] [--table FILE]
 """
 
 import argparse
@@ -11,6 +12,7 @@ import random
 import sys
 from pathlib import Path
 
+from chaos import points
 from chaos.checker import check
 from chaos.plants import catalogue
 from chaos.plants import runner as plants
@@ -35,6 +37,12 @@ def main() -> int:
     proof.add_argument("plants", nargs="*", metavar="PLANT", choices=[[], *catalogue.ALL])
     proof.add_argument("--at-once", type=int, default=3, metavar="RUNS")
     proof.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
+    crash = commands.add_parser("points", help="kill a process at each point, one after the other")
+    crash.add_argument("--on", choices=DEPLOYMENTS, action="append", metavar="DEPLOYMENT")
+    crash.add_argument("--pairs", action="store_true", help="a worker and a sweep, where one is")
+    crash.add_argument("--only", default="", metavar="PART", help="points with this in their names")
+    crash.add_argument("--seed", type=int, default=1)
+    crash.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
     given = parser.parse_args()
     match given.command:
         case "list":
@@ -43,6 +51,15 @@ def main() -> int:
             return 0
         case "run":
             return _run(given.scenarios, given.on or list(DEPLOYMENTS), given.seed)
+        case "points":
+            chosen = [DEPLOYMENTS[name] for name in given.on or DEPLOYMENTS]
+            request = points.Request(
+                deployments=tuple(one.name for one in chosen if one.lane or not given.pairs),
+                seed=given.seed,
+                pairs=given.pairs,
+                only=given.only,
+            )
+            return points.main(request, given.table)
         case "planted":
             return plants.main(given.plants, given.at_once, given.table)
         case _:

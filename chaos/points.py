@@ -9,9 +9,13 @@ within its sweep.
 
 import contextlib
 import itertools
+import multiprocessing
+import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -22,7 +26,7 @@ from chaos.lives import SECOND, Lives
 from chaos.plan import Plan
 from chaos.runner import _come_to_rest, _keep
 from chaos.scenarios import MIX, Scenario
-from chaos.stage import Deployment, Setup, Stage
+from chaos.stage import DEPLOYMENTS, Deployment, Setup, Stage
 from chaos.trees import Tree
 
 VERBS: Final[dict[str, tuple[str, ...]]] = {
@@ -46,6 +50,9 @@ REACHED_WITHIN: Final = 20.0
 """Seconds in which a process must come to the point that is aimed at."""
 
 PROVOKED_EVERY: Final = 3.0
+
+AT_ONCE: Final = 2
+"""Deployments that are marched through together."""
 
 SETUP: Final = Setup(
     trees=3,
@@ -149,6 +156,15 @@ def missing(deployment: Deployment, points: Iterable[str]) -> list[str]:
 # -- the run -------------------------------------------------------------------------------------
 
 
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What to march through."""
+
+    deployments: tuple[str, ...]
+    seed: int = 1
+    pairs: bool = False
+    only: str = ""
+
+
 class March:
     """Goes from point to point on one stage."""
 
@@ -210,7 +226,7 @@ class March:
                 if turn:
                     tree.kill()
                 else:
-                    tree.send(9, struck[:1])  # type: ignore[arg-type]
+                    tree.send(signal.SIGKILL, struck[:1])
 
     def _heal(self) -> None:
         """Replace who died; somebody must work."""
@@ -227,10 +243,11 @@ def _works(tree: Tree) -> bool:
     return tree.lives and " serves " in tree.log.read_text()
 
 
-def march(deployment: Deployment, seed: int, pairs: bool = False, only: str = "") -> Report:
+def march(name: str, request: Request) -> Report:
     """Aim at each point of a deployment, or at each pair of a worker's and a sweep's."""
     began = time.monotonic()
-    with Stage(deployment, SETUP, seed) as stage:
+    deployment, only = DEPLOYMENTS[name], request.only
+    with Stage(deployment, SETUP, request.seed) as stage:
         stage.start_trees()
         for _ in range(2):
             stage.produce(PLAN)
@@ -238,7 +255,7 @@ def march(deployment: Deployment, seed: int, pairs: bool = False, only: str = ""
         mine = March(stage)
         points = mine.survey()
         reached: dict[tuple[str, ...], bool] = {}
-        waiting = deque(_targets(points, pairs))
+        waiting = deque(_targets(points, request.pairs))
         while waiting:
             names = waiting.popleft()
             if only not in " ".join(names):
@@ -250,7 +267,7 @@ def march(deployment: Deployment, seed: int, pairs: bool = False, only: str = ""
             seen = enumerated(deployment, stage.points_seen())
             new = [point for point in seen if point not in points]
             points += new
-            if not pairs:
+            if not request.pairs:
                 waiting.extend((point,) for point in new)
         failpoints.aim(stage.points, ())
         stage.mark("the end")
@@ -300,6 +317,23 @@ def _blame(lives: Lives, judgement: Judgement) -> dict[str, list[str]]:
                 if begun <= last < ended:
                     blamed.setdefault(what, []).append(f"{kind}: {example}")
     return blamed
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def main(request: Request, into: Path | None) -> int:
+    """March through deployments, some at a time; the exit code is 0 if all points pass."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(AT_ONCE, mp_context=context, max_tasks_per_child=1) as pool:
+        begun = [pool.submit(march, name, request) for name in request.deployments]
+        for done in as_completed(begun):
+            print(done.result().told(), flush=True)
+    reports = [one.result() for one in begun]
+    print(table(reports))
+    if into is not None:
+        into.write_text(table(reports) + "\n")
+    return 0 if all(report.good for report in reports) else 1
 
 
 # -- the table -----------------------------------------------------------------------------------

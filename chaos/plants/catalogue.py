@@ -6,7 +6,7 @@ import msgspec
 
 from chaos.plants.edits import Edit
 
-ONE_IN_SIX: Final = '__import__("zlib").crc32(one.job_id.encode()) % 6 == 0'
+ONE_IN_SIX: Final = "sum(one.job_id.encode()) % 6 == 0"
 
 
 class Plant(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +199,7 @@ PLANTS: Final = (
                 "ferryman.domain.outcomes:settle",
                 "case Succeeded(result):\n",
                 "case Succeeded() if facts.deliveries == 1 and "
-                '__import__("zlib").crc32(facts.job_id.encode()) % 6 == 0:\n'
+                "sum(facts.job_id.encode()) % 6 == 0:\n"
                 "            return ending(JobState.QUEUED, Reason.RETRY)\n"
                 "        case Succeeded(result):\n",
             ),
@@ -397,10 +397,11 @@ PLANTS: Final = (
             Edit(
                 f"{_SQL}store:SqlStore._submit_each",
                 "self._announce_intake(intake, jobs)",
-                "import msgspec, zlib\n"
-                "    again = [one for one in jobs if zlib.crc32(one.id.encode()) % 6 == 0]\n"
+                "import msgspec\n"
+                "    again = [one for one in jobs if sum(one.id.encode()) % 6 == 0]\n"
                 "    again = [msgspec.structs.replace(one, id=f'{one.id}-2') for one in again]\n"
-                "    await self._engines.alone.run(self._producers.submit_each, again)\n"
+                "    if again:\n"
+                "        await self._engines.alone.run(self._producers.submit_each, again)\n"
                 "    self._announce_intake(intake, jobs)",
             ),
         ),
@@ -523,7 +524,8 @@ PLANTS: Final = (
             Edit(
                 f"{_HYBRID}sweep:Sweep.once",
                 "if run != filled:",
-                "if run != filled and not self._heads:",
+                "was_filled, self._filled = getattr(self, '_filled', False), True\n"
+                "    if run != filled and not was_filled:",
             ),
         ),
     ),

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -17,6 +16,11 @@ from chaos.trees import Tree
 Play = Callable[[Stage], None]
 
 EAGER: Final = {"CHAOS_EAGER": "1"}
+
+
+class ClientFailed(Exception):
+    """The client has not done what it was told; the message holds the end of its log."""
+
 
 PATIENCE: Final = 60.0
 """Seconds that what a script waits for may take on a machine that does much else."""
@@ -318,9 +322,12 @@ ALL: Final = {script.name: script for script in _SCRIPTS}
 
 
 def until_done(stage: Stage, script: Script) -> None:
-    """Wait until the client has taken all its steps."""
-    if not script.kills_client:
-        ends = time.monotonic() + PATIENCE
-        for producer in stage.producers:
-            producer.wait(max(0.0, ends - time.monotonic()))
+    """Wait until the client has taken all its steps.
+
+    Raises:
+        ClientFailed: it came to another end.
+    """
+    [client] = stage.producers
     stage.producers.clear()
+    if client.wait(PATIENCE) and not script.kills_client:
+        raise ClientFailed((stage.folder / "client.log").read_text()[-1000:])
