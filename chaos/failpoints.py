@@ -1,7 +1,8 @@
 """Fail points: named places before and after each call to a server, where a process kills itself.
 
-A point is called `verb:number-call:where`, the number being that of the call within the verb, such
-as `claim:1-claim:after`; what this process is to the run comes before it: `process.claim:…`. Where
+A point is called `verb:call:where`, such as `claim:lane_take:after`, a statement by its number in
+what it is part of: `claim:claim.3-update:before`. What this process is to the run comes before it:
+`process.claim:…`. Where
 `CHAOS_POINT` is set, the folder `CHAOS_POINTS` keeps a file for each point that a process has come
 past (`seen`) or has died at. `CHAOS_POINT=each` is: every point once; `CHAOS_POINT=aimed`: those
 that the file `aim` in that folder names at the moment, each once.

@@ -42,16 +42,19 @@ Call = Callable[..., Awaitable[Any]]
 
 
 class Operation:
-    """A verb under way, which counts its calls to servers.
+    """A verb under way, and where in it a call to a server is.
 
     Attributes:
-        call: the latest call by its number and name.
+        transaction: what the SQL store does in the transaction that is under way.
+        statements: how many there were in it.
+        call: the latest call by its name.
         over: it has returned; what it left running in the background is no part of it.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.calls = 0
+        self.transaction = ""
+        self.statements = 0
         self.call = ""
         self.over = False
 
@@ -75,7 +78,7 @@ def install() -> None:
     setattr(ThreadRunner, "_transact", _carrying(ThreadRunner._transact))  # noqa: B010
     event.listen(Engine, "before_cursor_execute", _before_statement)
     event.listen(Engine, "after_cursor_execute", lambda *_: _after())
-    event.listen(Engine, "commit", lambda *_: _before("commit"))
+    event.listen(Engine, "commit", lambda *_: _before_statement(None, None, "commit"))
 
 
 # -- verbs ---------------------------------------------------------------------------------------
@@ -170,8 +173,11 @@ def _committed(once: Call) -> Call:
     """A transaction of the SQL store, and a fail point once it is committed."""
 
     @functools.wraps(once)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        answer = await once(*args, **kwargs)
+    async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
+        operation = _operation.get()
+        if operation is not None:
+            operation.transaction, operation.statements = work.__name__, 0
+        answer = await once(runner, work, *args)
         _after()
         return answer
 
@@ -202,15 +208,18 @@ def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    _before(statement.split(maxsplit=1)[0].lower())
+    operation = _operation.get()
+    if operation is not None and not operation.over:
+        operation.statements += 1
+        name = statement.split(maxsplit=1)[0].lower()
+        _before(f"{operation.transaction}.{operation.statements}-{name}")
 
 
 def _before(name: str) -> None:
     """The fail point before a call to a server."""
     operation = _operation.get()
     if operation is not None and not operation.over:
-        operation.calls += 1
-        operation.call = f"{operation.calls}-{name}"
+        operation.call = name
         failpoints.passed(f"{operation.name}:{operation.call}:before")
 
 

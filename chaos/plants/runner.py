@@ -18,7 +18,7 @@ from chaos.plants.scripts import Script
 from chaos.runner import _come_to_rest, _keep
 from chaos.scenarios import Scenario
 from chaos.servers import start
-from chaos.stage import DEPLOYMENTS, Stage
+from chaos.stage import DEPLOYMENTS, Setup, Stage
 from chaos.trees import ROOT
 
 AT_ONCE: Final = 3
@@ -112,7 +112,7 @@ def run(trial: Trial) -> Verdict:
         )
 
 
-def _setup(script: Script, plant: str) -> "scripts.Setup":
+def _setup(script: Script, plant: str) -> Setup:
     environment = script.setup.environment | ({PLANT: plant} if plant else {})
     return msgspec.structs.replace(script.setup, environment=environment)
 
