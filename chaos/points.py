@@ -297,8 +297,10 @@ def _targets(points: Iterable[str], pairs: bool) -> Iterator[tuple[str, ...]]:
     if not pairs:
         yield from ((point,) for point in points)
         return
-    sweeps = [point for point in points if point.startswith("supervisor.sweep")]
-    workers = [point for point in points if point.startswith("process.")]
+    # Who dies after one call dies before the next.
+    after = [point for point in points if point.endswith(":after")]
+    sweeps = [point for point in after if point.startswith("supervisor.sweep")]
+    workers = [point for point in after if point.startswith("process.")]
     yield from itertools.product(workers, sweeps)
 
 

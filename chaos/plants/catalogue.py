@@ -553,7 +553,7 @@ PLANTS: Final = (
     ),
     Plant(
         name="taken for good",
-        what="what is taken from the lane is not held, some takings are lost, and nobody sweeps",
+        what="what a worker took from the lane, and then said no more, is gone, and nobody sweeps",
         on=("hybrid-sqlite",),
         script="urgent among many",
         expects=("overtaken",),
@@ -566,10 +566,9 @@ PLANTS: Final = (
                 "",
             ),
             Edit(
-                f"{_HYBRID}relay:Relay._take_from",
-                "self.filled, entries = given or (False, [])",
-                "self.filled, entries = given or (False, [])\n"
-                "    entries = [one for one in entries if not one.job_id.startswith('urgent')]",
+                "lua/queue/lane_take",
+                "entries[#entries + 1] = entry",
+                "if not string.find(popped[at], 'urgent') then entries[#entries + 1] = entry end",
             ),
         ),
     ),
