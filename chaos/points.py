@@ -51,6 +51,8 @@ REACHED_WITHIN: Final = 20.0
 
 PROVOKED_EVERY: Final = 3.0
 
+PRODUCERS: Final = 2
+
 AT_ONCE: Final = 2
 """Deployments that are marched through together."""
 
@@ -183,11 +185,32 @@ class March:
             self._heal()
         return enumerated(self._stage.deployment, self._stage.points_seen())
 
+    def everywhere(self, request: Request) -> tuple[dict[tuple[str, ...], bool], list[str]]:
+        """Aim at all points, or pairs; says which were reached, and which points there are."""
+        points = self.survey()
+        reached: dict[tuple[str, ...], bool] = {}
+        waiting = deque(_targets(points, request.pairs))
+        while waiting:
+            names = waiting.popleft()
+            if request.only not in " ".join(names):
+                continue
+            again = names in reached
+            reached[names] = self.aim(names)
+            if not reached[names] and not again:
+                waiting.append(names)
+            seen = enumerated(self._stage.deployment, self._stage.points_seen())
+            new = [point for point in seen if point not in points]
+            points += new
+            if not request.pairs:
+                waiting.extend((point,) for point in new)
+        return reached, points
+
     def aim(self, names: tuple[str, ...]) -> bool:
         """Have processes die at these points; whether they did."""
         stage = self._stage
-        for name in names:
-            (stage.points / name).unlink(missing_ok=True)
+        if len(names) > 1:
+            for name in names:
+                (stage.points / name).unlink(missing_ok=True)
         stage.mark(" and ".join(names))
         failpoints.aim(stage.points, names)
         began = time.monotonic()
@@ -197,7 +220,10 @@ class March:
             if moment > began + REACHED_WITHIN:
                 return False
             if moment > provoked + PROVOKED_EVERY or (moment > provoked and self._needs(names)):
-                self._provoke()
+                if names[0].startswith("producer"):
+                    self._replace_producer()
+                else:
+                    self._provoke()
                 provoked = moment + PROVOKED_EVERY
             self._heal()
             stage.wait(0.05)
@@ -228,6 +254,13 @@ class March:
                 else:
                     tree.send(signal.SIGKILL, struck[:1])
 
+    def _replace_producer(self) -> None:
+        """Kill a producer: another does for the first time what it has done long ago."""
+        producer = self._stage.random.choice(self._stage.producers)
+        with self._stage.fault("provocation", "process", [producer.pid]):
+            producer.kill()
+            producer.wait()
+
     def _heal(self) -> None:
         """Replace who died; somebody must work."""
         stage = self._stage
@@ -246,51 +279,60 @@ def _works(tree: Tree) -> bool:
 def march(name: str, request: Request) -> Report:
     """Aim at each point of a deployment, or at each pair of a worker's and a sweep's."""
     began = time.monotonic()
-    deployment, only = DEPLOYMENTS[name], request.only
+    deployment = DEPLOYMENTS[name]
     with Stage(deployment, SETUP, request.seed) as stage:
-        stage.start_trees()
-        for _ in range(2):
-            stage.produce(PLAN)
+        _begin(stage)
         stage.until_flowing()
-        mine = March(stage)
-        points = mine.survey()
-        reached: dict[tuple[str, ...], bool] = {}
-        waiting = deque(_targets(points, request.pairs))
-        while waiting:
-            names = waiting.popleft()
-            if only not in " ".join(names):
-                continue
-            again = names in reached
-            reached[names] = mine.aim(names)
-            if not reached[names] and not again:
-                waiting.append(names)
-            seen = enumerated(deployment, stage.points_seen())
-            new = [point for point in seen if point not in points]
-            points += new
-            if not request.pairs:
-                waiting.extend((point,) for point in new)
-        failpoints.aim(stage.points, ())
-        stage.mark("the end")
-        _come_to_rest(stage, 120.0)
-        lives = Lives.of(stage.history, slack=2 * SETUP.lease)
-        judgement = judge(lives)
+        reached, points = March(stage).everywhere(request)
+        lives, judgement, kept = _judged(stage)
         found = _blame(lives, judgement)
-        kept = ""
-        if not judgement.good:
-            kept = _keep(stage, Scenario(name="points", play=lambda _: None))
+    made = [
+        Point(names=names, reached=done, anomalies=tuple(found.get(" and ".join(names), ())))
+        for names, done in reached.items()
+    ]
+    if not request.pairs:
+        # What is done but once, at the very beginning, needs a beginning of its own.
+        made = [one if one.reached else _at_birth(deployment, one.names, request) for one in made]
     return Report(
         deployment=deployment.name,
-        points=[
-            Point(names=names, reached=done, anomalies=tuple(found.get(" and ".join(names), ())))
-            for names, done in reached.items()
-        ],
-        missing=[] if only else missing(deployment, points),
+        points=made,
+        missing=[] if request.only else missing(deployment, points),
         anomalies=dict(judgement.anomalies),
         jobs=judgement.jobs,
-        kills=judgement.faults["crash point"],
+        kills=sum(len(one.names) for one in made if one.reached),
         seconds=round(time.monotonic() - began, 1),
         kept=kept,
     )
+
+
+def _begin(stage: Stage) -> None:
+    stage.start_trees()
+    for _ in range(PRODUCERS):
+        stage.produce(PLAN)
+
+
+def _judged(stage: Stage) -> tuple[Lives, Judgement, str]:
+    failpoints.aim(stage.points, ())
+    stage.mark("the end")
+    _come_to_rest(stage, 120.0)
+    lives = Lives.of(stage.history, slack=2 * SETUP.lease)
+    judgement = judge(lives)
+    kept = ""
+    if not judgement.good:
+        kept = _keep(stage, Scenario(name="points", play=lambda _: None))
+    return lives, judgement, kept
+
+
+def _at_birth(deployment: Deployment, names: tuple[str, ...], request: Request) -> Point:
+    """The same on a stage of its own, where processes die there from the beginning."""
+    with Stage(deployment, SETUP, request.seed) as stage:
+        failpoints.aim(stage.points, names)
+        stage.arm()
+        _begin(stage)
+        reached = March(stage).aim(names)
+        _, judgement, _ = _judged(stage)
+    examples = [f"{kind}: {some[0]}" for kind, some in judgement.examples.items()]
+    return Point(names=names, reached=reached, anomalies=tuple(examples))
 
 
 def _targets(points: Iterable[str], pairs: bool) -> Iterator[tuple[str, ...]]:
