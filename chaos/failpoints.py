@@ -1,11 +1,10 @@
 """Fail points: named places before and after each call to a server, where a process kills itself.
 
-A point is called `verb:call:where`, such as `claim:lane_take:after`, a statement by its number in
-what it is part of: `claim:claim.3-update:before`. What this process is to the run comes before it:
-`process.claim:…`. Where
-`CHAOS_POINT` is set, the folder `CHAOS_POINTS` keeps a file for each point that a process has come
-past (`seen`) or has died at. `CHAOS_POINT=each` is: every point once; `CHAOS_POINT=aimed`: those
-that the file `aim` in that folder names at the moment, each once.
+A point is called `verb:call:where`, such as `claim:lane_take:after`, a statement after what it is
+part of: `claim:claim.update:before`. What this process is to the run comes before that:
+`process.claim:…`. Where `CHAOS_POINT` is set, the folder `CHAOS_POINTS` keeps a file for each point
+that a process has come past (`seen`) or has died at. `CHAOS_POINT=each` is: every point once;
+`CHAOS_POINT=aimed`: those that the file `aim` in that folder names at the moment, each once.
 """
 
 import contextlib

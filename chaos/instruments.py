@@ -6,6 +6,7 @@ call that fails, and they hold the fail points: before and after each call to a 
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, NamedTuple
@@ -46,7 +47,7 @@ class Operation:
 
     Attributes:
         transaction: what the SQL store does in the transaction that is under way.
-        statements: how many there were in it.
+        statements: how many of each kind there were in it.
         call: the latest call by its name.
         over: it has returned; what it left running in the background is no part of it.
     """
@@ -54,7 +55,7 @@ class Operation:
     def __init__(self, name: str) -> None:
         self.name = name
         self.transaction = ""
-        self.statements = 0
+        self.statements: Counter[str] = Counter()
         self.call = ""
         self.over = False
 
@@ -176,7 +177,7 @@ def _committed(once: Call) -> Call:
     async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
         operation = _operation.get()
         if operation is not None:
-            operation.transaction, operation.statements = work.__name__, 0
+            operation.transaction, operation.statements = work.__name__, Counter()
         answer = await once(runner, work, *args)
         _after()
         return answer
@@ -210,9 +211,10 @@ def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
 def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
     operation = _operation.get()
     if operation is not None and not operation.over:
-        operation.statements += 1
-        name = statement.split(maxsplit=1)[0].lower()
-        _before(f"{operation.transaction}.{operation.statements}-{name}")
+        kind = statement.split(maxsplit=1)[0].lower()
+        operation.statements[kind] += 1
+        number = operation.statements[kind]
+        _before(f"{operation.transaction}.{kind}" + (f"-{number}" if number > 1 else ""))
 
 
 def _before(name: str) -> None:
