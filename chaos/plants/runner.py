@@ -13,7 +13,7 @@ import msgspec
 from chaos.checker import Judgement, judge
 from chaos.lives import Lives
 from chaos.plants import PLANT, catalogue, checks, scripts
-from chaos.plants.catalogue import Plant
+from chaos.plants.plant import Plant
 from chaos.plants.scripts import Script
 from chaos.runner import _come_to_rest, _keep
 from chaos.scenarios import Scenario

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from chaos.checker import KINDS
 from chaos.plants import catalogue, edits, scripts
-from chaos.plants.catalogue import PLANTS, Plant
+from chaos.plants.catalogue import PLANTS
 from chaos.plants.checks import ALL as CHECKS
 from chaos.plants.edits import Edit, Misplaced
+from chaos.plants.plant import Plant
 from chaos.plants.runner import Trial, run
 from chaos.stage import DEPLOYMENTS
 
