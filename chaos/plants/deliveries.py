@@ -30,7 +30,6 @@ PLANTS: Final = (
         on=("sqlite",),
         script="calm",
         expects=("overlap",),
-        fast=True,
         edits=(
             Edit(
                 f"{WORKER}running:RunningJobs.start",
@@ -145,7 +144,6 @@ PLANTS: Final = (
         on=("sqlite",),
         script="long jobs",
         expects=("unexplained", "lost"),
-        fast=True,
         edits=(
             Edit(
                 f"{SQL}endings:Endings.finish",
@@ -156,6 +154,7 @@ PLANTS: Final = (
     ),
     Plant(
         name="run again after success",
+        fast=True,
         what="one success in six leads to another run",
         on=("valkey",),
         script="calm",

@@ -18,7 +18,6 @@ PLANTS: Final = (
         on=("hybrid-sqlite",),
         script="lane flushed",
         expects=("lane",),
-        fast=True,
         edits=(Edit(f"{HYBRID}sweep:Sweep._round", "await self.once()", "await asyncio.sleep(0)"),),
     ),
     Plant(

@@ -122,7 +122,6 @@ PLANTS: Final = (
         on=("sqlite", "valkey"),
         script="long jobs",
         expects=("unexplained",),
-        fast=True,
         edits=(Edit(f"{WORKER}exchange:Exchange._clear_doubt", "keep=held()", "keep=()"),),
     ),
     Plant(

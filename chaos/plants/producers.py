@@ -8,11 +8,11 @@ from chaos.plants.plant import SQL, Plant
 PLANTS: Final = (
     Plant(
         name="acknowledged before it is written",
+        fast=True,
         what="an enqueue is acknowledged at once, and written a moment later",
         on=("sqlite", "postgresql"),
         script="client killed",
         expects=("lost",),
-        fast=True,
         edits=(
             Edit(
                 f"{SQL}store:SqlStore.submit",
@@ -126,6 +126,7 @@ PLANTS: Final = (
     ),
     Plant(
         name="due too soon",
+        fast=True,
         what="jobs are queued a second before they are due",
         on=("postgresql",),
         script="calm",
