@@ -34,7 +34,7 @@ def main() -> int:
     judge.add_argument("history", type=Path)
     judge.add_argument("--lease", type=float, default=3.0)
     proof = commands.add_parser("planted", help="see whether each planted fault is caught")
-    proof.add_argument("plants", nargs="*", metavar="PLANT", choices=[[], *catalogue.ALL])
+    proof.add_argument("plants", nargs="*", metavar="PLANT")
     proof.add_argument("--at-once", type=int, default=3, metavar="RUNS")
     proof.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
     crash = commands.add_parser("points", help="kill a process at each point, one after the other")
@@ -61,6 +61,10 @@ def main() -> int:
             )
             return points.main(request, given.table)
         case "planted":
+            if unknown := [name for name in given.plants if name not in catalogue.ALL]:
+                parser.error(
+                    f"no such plant: {unknown[0]!r}; there are: {', '.join(catalogue.ALL)}"
+                )
             return plants.main(given.plants, given.at_once, given.table)
         case _:
             judgement = check(given.history, lease=given.lease)
