@@ -39,6 +39,9 @@ INSIDE: Final = (
 )
 """What a store does by itself: class, method, and what it is called."""
 
+GROUPED: Final = ("hand_back", "reap")
+"""Transactions that do the same for one group of jobs after the other, as often as it comes."""
+
 Call = Callable[..., Awaitable[Any]]
 
 
@@ -212,7 +215,8 @@ def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -
     operation = _operation.get()
     if operation is not None and not operation.over:
         kind = statement.split(maxsplit=1)[0].lower()
-        operation.statements[kind] += 1
+        if operation.transaction not in GROUPED:
+            operation.statements[kind] += 1
         number = operation.statements[kind]
         _before(f"{operation.transaction}.{kind}" + (f"-{number}" if number > 1 else ""))
 

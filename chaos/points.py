@@ -46,7 +46,7 @@ LANE_VERBS: Final[dict[str, tuple[str, ...]]] = {
 SURVEY: Final = 15.0
 """Seconds in which the points are looked for."""
 
-REACHED_WITHIN: Final = 20.0
+REACHED_WITHIN: Final = 60.0
 """Seconds in which a process must come to the point that is aimed at."""
 
 PROVOKED_EVERY: Final = 3.0
@@ -220,10 +220,7 @@ class March:
             if moment > began + REACHED_WITHIN:
                 return False
             if moment > provoked + PROVOKED_EVERY or (moment > provoked and self._needs(names)):
-                if names[0].startswith("producer"):
-                    self._replace_producer()
-                else:
-                    self._provoke()
+                self._provoke_for(names[0])
                 provoked = moment + PROVOKED_EVERY
             self._heal()
             stage.wait(0.05)
@@ -254,12 +251,30 @@ class March:
                 else:
                     tree.send(signal.SIGKILL, struck[:1])
 
+    def _provoke_for(self, name: str) -> None:
+        """Have somebody do what is done seldom."""
+        if name.startswith("producer"):
+            self._replace_producer()
+        elif name.startswith("supervisor.sweep") and self._stage.valkey is not None:
+            with self._stage.fault("lane flushed", "none"):
+                self._stage.valkey.command("FLUSHALL")
+        else:
+            self._provoke()
+
     def _replace_producer(self) -> None:
         """Kill a producer: another does for the first time what it has done long ago."""
-        producer = self._stage.random.choice(self._stage.producers)
-        with self._stage.fault("provocation", "process", [producer.pid]):
-            producer.kill()
-            producer.wait()
+        stage = self._stage
+        working = [
+            producer
+            for producer in stage.producers
+            for file in stage.history.glob(f"producer-{producer.pid}-*")
+            if b'"enqueued"' in file.read_bytes()
+        ]
+        if len(working) == PRODUCERS:
+            producer = stage.random.choice(working)
+            with stage.fault("provocation", "process", [producer.pid]):
+                producer.kill()
+                producer.wait()
 
     def _heal(self) -> None:
         """Replace who died; somebody must work."""
