@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chaos.checker import KINDS, Judgement, check
-from chaos.history import Change, Lag, Line, Recorder, Start
+from chaos.history import Change, Lag, Line, Recorder, Start, Write, Written
 from chaos.synthetic import Clock, good, write
 
 from tests.chaos.story import Story
@@ -308,6 +308,19 @@ FINE: list[tuple[str, Tell]] = [
                     change("running", "succeeded", 2),
                 ),
             )
+        ),
+    ),
+    (
+        "failed, and retried before its worker heard that this was written",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .leave("fail")
+            .tell(Write(t=s.clock(), number=1, what="finish", of=(("j", 1, "failed"),)))
+            .steer("retry")
+            .tell(Written(t=s.clock(), number=1, verdicts=("applied",)))
+            .done(2)
+            .keep(2, kills=0, changes=())
         ),
     ),
     (
