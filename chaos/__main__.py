@@ -3,6 +3,8 @@
 python -m chaos list
 python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
 python -m chaos check HISTORY --lease SECONDS
+python -m chaos planted [PLANT…] [--table FILE]
+python -m chaos points [--pairs] [--on DEPLOYMENT] [--table FILE]
 """
 
 import argparse
@@ -10,7 +12,10 @@ import random
 import sys
 from pathlib import Path
 
+from chaos import points
 from chaos.checker import check
+from chaos.plants import catalogue
+from chaos.plants import runner as plants
 from chaos.runner import run
 from chaos.scenarios import all_names, named
 from chaos.stage import DEPLOYMENTS
@@ -28,6 +33,16 @@ def main() -> int:
     judge = commands.add_parser("check", help="judge a history that was kept")
     judge.add_argument("history", type=Path)
     judge.add_argument("--lease", type=float, default=3.0)
+    proof = commands.add_parser("planted", help="see whether each planted fault is caught")
+    proof.add_argument("plants", nargs="*", metavar="PLANT")
+    proof.add_argument("--at-once", type=int, default=3, metavar="RUNS")
+    proof.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
+    crash = commands.add_parser("points", help="kill a process at each point, one after the other")
+    crash.add_argument("--on", choices=DEPLOYMENTS, action="append", metavar="DEPLOYMENT")
+    crash.add_argument("--pairs", action="store_true", help="a worker and a sweep, where one is")
+    crash.add_argument("--only", default="", metavar="PART", help="points with this in their names")
+    crash.add_argument("--seed", type=int, default=1)
+    crash.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
     given = parser.parse_args()
     match given.command:
         case "list":
@@ -36,6 +51,21 @@ def main() -> int:
             return 0
         case "run":
             return _run(given.scenarios, given.on or list(DEPLOYMENTS), given.seed)
+        case "points":
+            chosen = [DEPLOYMENTS[name] for name in given.on or DEPLOYMENTS]
+            request = points.Request(
+                deployments=tuple(one.name for one in chosen if one.lane or not given.pairs),
+                seed=given.seed,
+                pairs=given.pairs,
+                only=given.only,
+            )
+            return points.main(request, given.table)
+        case "planted":
+            if unknown := [name for name in given.plants if name not in catalogue.ALL]:
+                parser.error(
+                    f"no such plant: {unknown[0]!r}; there are: {', '.join(catalogue.ALL)}"
+                )
+            return plants.main(given.plants, given.at_once, given.table)
         case _:
             judgement = check(given.history, lease=given.lease)
             print(judgement)

@@ -18,6 +18,7 @@ SINK: Final = "CHAOS_SINK"
 
 _ROLES: Final = {
     "chaos.producer": "producer",
+    "chaos.plants.client": "client",
     "chaos.worker": "supervisor",
     "ferryman.worker.process": "process",
     "ferryman.worker.child": "child",

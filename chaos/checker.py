@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from chaos.faultlines import Faultlines
-from chaos.history import Kept
+from chaos.history import Kept, Start
 from chaos.lives import NEVER, SECOND, Life, Lives, Running
 from ferryman.domain.outcomes import MAX_KILLS
 from ferryman.domain.states import JobState, legal
@@ -24,6 +24,9 @@ EXAMPLES: Final = 20
 
 EARLY: Final = int(0.02 * SECOND)
 """How much sooner than due a job may start, by the resolution of clocks that differ."""
+
+HASTE: Final = 1.0
+"""Seconds that may pass between a claim and its start, on a machine that does much else."""
 
 TERMINAL: Final = frozenset(state.value for state in JobState if state.terminal)
 
@@ -40,7 +43,8 @@ KINDS: Final = {
     "tokens": "its tokens do not grow by one with each claim",
     "charged": "an attempt or a kill was charged that was none",
     "restless": "a job that kills its process ran more often than it may",
-    "early": "started before it was due",
+    "early": "started before it was due, or sooner again than it had asked for",
+    "late": "started after it had expired",
     "cancelled": "started after a cancellation that took effect",
     "revived": "a lease was extended after its jobs had been taken away, for it was over",
     "unique": "two live jobs had one unique key, or an ended one still held it",
@@ -182,6 +186,9 @@ class _Judge:
         if state == "cancelled":
             self._into.counts["cancelled"] += 1
             return any(verb == "cancel" for verb, *_ in life.steered)
+        if reason == "expired":
+            self._into.counts["expired"] += 1
+            return life.expires > 0
         if reason == "worker_lost":
             self._into.counts["worker_lost"] += 1
             return self._faults.charges(life) >= MAX_KILLS
@@ -196,6 +203,10 @@ class _Judge:
             if life.starts[0].t < soonest:
                 early = (soonest - life.starts[0].t) / SECOND
                 yield "early", f"by {early:.3f} s"
+        if life.starts and life.expires and life.acked:
+            late = (life.starts[0].t - life.acked) / SECOND - life.expires
+            if late > HASTE:
+                yield "late", f"by {late:.3f} s"
         for verb, verdict, _, given in life.steered:
             if verb == "cancel" and verdict == "applied" and _restarted(life, given):
                 yield "cancelled", "it was cancelled before it ran, and it ran"
@@ -215,6 +226,7 @@ class _Judge:
                 yield "overlap", f"token {after.token} in {before.pid} and in {after.pid}"
             elif left.get(before.token) in ("again", "error", "kill"):
                 self._into.counts["meant to run again"] += 1
+                yield from self._too_soon(life, before, after)
             elif _retried(life, before.t, after.t):
                 self._into.counts["retried by hand"] += 1
             elif self._faults.explains(before, after.t):
@@ -225,6 +237,17 @@ class _Judge:
                     "unexplained",
                     f"tokens {before.token} and {after.token}, {seconds:.2f} s apart",
                 )
+
+    def _too_soon(self, life: Life, before: Start, after: Start) -> Iterator[tuple[str, str]]:
+        """A job that was to wait, as its ending was accepted, and did not."""
+        token = before.token
+        written = any(one.token == token and one.verdict == "applied" for one in life.told)
+        if not written or _retried(life, before.t, after.t):
+            return
+        for leave in life.leaves:
+            soonest = leave.t + int(leave.wait * SECOND) - EARLY
+            if leave.token == token and leave.wait and after.t < soonest:
+                yield "early", f"by {(soonest - after.t) / SECOND:.3f} s, after token {token}"
 
     # -- writes --------------------------------------------------------------------------------
 
@@ -240,7 +263,8 @@ class _Judge:
             elif any(
                 one.verdict == "applied" and one.state in TERMINAL and one.given < effect.t
                 for one in life.told
-                if one.token < effect.token and not _retried(life, one.given, effect.t)
+                # It took effect before its writer heard of that, and so may the retry have.
+                if one.token < effect.token and not _retried(life, one.asked, effect.t)
             ):
                 yield "effects", f"one under token {effect.token}, and the job had ended"
             seen.add(effect.token)

@@ -1,15 +1,17 @@
 """Fail points: named places before and after each call to a server, where a process kills itself.
 
-A point is called `verb:number:where`, the number being that of the call within the verb, such as
-`claim:1:after`. The environment says at which one a process dies: `CHAOS_POINT=claim:1:after`, or
-`CHAOS_POINT=each`, which is every point once. Either way the folder `CHAOS_POINTS` keeps a file
-for each point that a process has died at, so that the next one gets past it.
+A point is called `verb:call:where`, such as `claim:lane_take:after`, a statement after what it is
+part of: `claim:claim.update:before`. What this process is to the run comes before that:
+`process.claim:…`. Where `CHAOS_POINT` is set, the folder `CHAOS_POINTS` keeps a file for each point
+that a process has come past (`seen`) or has died at. `CHAOS_POINT=each` is: every point once;
+`CHAOS_POINT=aimed`: those that the file `aim` in that folder names at the moment, each once.
 """
 
 import contextlib
 import functools
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +23,13 @@ from chaos.history import Fault, now
 POINT: Final = "CHAOS_POINT"
 POINTS: Final = "CHAOS_POINTS"
 EACH: Final = "each"
+AIMED: Final = "aimed"
 
 DISARMED: Final = "disarmed"
 """A file of this name among the points lets all processes live."""
+
+AIM: Final = "aim"
+SEEN: Final = "seen"
 
 CRASH: Final = "crash point"
 
@@ -34,20 +40,41 @@ def _wanted() -> tuple[str, Path] | None:
     return (wanted, Path(os.environ[POINTS])) if wanted else None
 
 
-_met: set[str] = set()
+_seen: set[str] = set()
+
+
+def aim(folder: Path, points: Iterable[str]) -> None:
+    """Have a process die at each of these points, and at no others."""
+    draft = folder / f"{AIM}.draft"
+    draft.write_text("".join(f"{point}\n" for point in points))
+    draft.rename(folder / AIM)
 
 
 def passed(point: str) -> None:
     """The process comes past this point; it dies here if it is the first that shall."""
     wanted = _wanted()
-    if wanted is None or point in _met or wanted[0] not in (EACH, point):
+    if wanted is None:
         return
-    if (wanted[1] / DISARMED).exists():
+    mode, folder = wanted
+    point = f"{actor.role()}.{point}"
+    if point not in _seen:
+        _seen.add(point)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / SEEN / point).touch()
+    elif mode == EACH:
         return
-    _met.add(point)
+    if (folder / DISARMED).exists() or (mode == AIMED and point not in _aimed_at(folder)):
+        return
     with contextlib.suppress(FileExistsError):
-        (wanted[1] / f"{actor.role()}.{point}").touch(exist_ok=False)
+        (folder / point).touch(exist_ok=False)
         _die(point)
+
+
+def _aimed_at(folder: Path) -> list[str]:
+    try:
+        return (folder / AIM).read_text().split()
+    except FileNotFoundError:
+        return []
 
 
 def _die(point: str) -> None:
@@ -59,7 +86,7 @@ def _die(point: str) -> None:
             t=now(),
             number=recorder.number(),
             name=CRASH,
-            detail=f"{actor.role()}.{point}",
+            detail=point,
             scope="process",
             targets=targets,
             charges=True,

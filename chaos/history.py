@@ -41,13 +41,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="act", gc=False)
 class Enqueue(Line, frozen=True, kw_only=True, tag="enqueue", omit_defaults=True):
     """A producer is about to enqueue these. `number` names the call within its file.
 
-    `unique` is the key that the only one of `ids` asks for, `delay` is in seconds.
+    `unique` is the key that the only one of `ids` asks for. `delay`, and `expires` after which
+    they are not to start any more (0: never), are in seconds.
     """
 
     number: int
     ids: tuple[str, ...]
     unique: str | None = None
     delay: float = 0.0
+    expires: float = 0.0
 
 
 class Enqueued(Line, frozen=True, kw_only=True, tag="enqueued", omit_defaults=True):
@@ -88,16 +90,18 @@ class Start(Line, frozen=True, kw_only=True, tag="start"):
     parent: int
 
 
-class Leave(Line, frozen=True, kw_only=True, tag="leave"):
+class Leave(Line, frozen=True, kw_only=True, tag="leave", omit_defaults=True):
     """A job's code ends by itself.
 
     `done`: all was done. `error`: it raises, and may run again. `fail`: it raises, and may not.
-    `again`: it asks to run later. `kill`: it is about to kill its process.
+    `again`: it asks to run later. `kill`: it is about to kill its process. `wait`: the seconds
+    that it is not to run again for.
     """
 
     job: str
     token: int
     how: Literal["done", "error", "fail", "again", "kill"]
+    wait: float = 0.0
 
 
 class Effect(Line, frozen=True, kw_only=True, tag="effect"):

@@ -6,20 +6,22 @@ call that fails, and they hold the fail points: before and after each call to a 
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from chaos import actor, failpoints
+from chaos import actor, failpoints, plants
 from chaos.history import Renewed, Trouble, Write, Written, now
 from ferryman.stores.hybrid.relay import Relay
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.sweep import Sweep
 from ferryman.stores.sql.engine import LoopRunner, ThreadRunner
 from ferryman.stores.sql.store import SqlStore
+from ferryman.stores.valkey.connection import Call as StoreCall
 from ferryman.stores.valkey.connection import Link
 from ferryman.stores.valkey.store import ValkeyStore
 
@@ -37,19 +39,27 @@ INSIDE: Final = (
 )
 """What a store does by itself: class, method, and what it is called."""
 
+GROUPED: Final = ("hand_back", "reap")
+"""Transactions that do the same for one group of jobs after the other, as often as it comes."""
+
 Call = Callable[..., Awaitable[Any]]
 
 
 class Operation:
-    """A verb under way, which counts its calls to servers.
+    """A verb under way, and where in it a call to a server is.
 
     Attributes:
+        transaction: what the SQL store does in the transaction that is under way.
+        statements: how many of each kind there were in it.
+        call: the latest call by its name.
         over: it has returned; what it left running in the background is no part of it.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.calls = 0
+        self.transaction = ""
+        self.statements: Counter[str] = Counter()
+        self.call = ""
         self.over = False
 
 
@@ -58,20 +68,21 @@ _operation: ContextVar[Operation | None] = ContextVar("chaos_operation", default
 
 @functools.cache
 def install() -> None:
-    """Put the instruments round the stores of this process."""
+    """Put the instruments round the stores of this process, which may have a planted fault."""
+    plants.install()
     for store in (SqlStore, HybridStore, ValkeyStore):
         for verb in VERBS:
             if verb in vars(store) or store is ValkeyStore:
                 setattr(store, verb, _told(verb, getattr(store, verb)))
     for owner, method, name in INSIDE:
         setattr(owner, method, _within(name, getattr(owner, method)))
-    setattr(Link, "_exchange", _between(Link._exchange))  # noqa: B010 - not for type checkers
+    setattr(Link, "_once", _between(Link._once))  # noqa: B010 - not for type checkers
     setattr(LoopRunner, "_once", _committed(LoopRunner._once))  # noqa: B010
     setattr(ThreadRunner, "_once", _committed(_carried(ThreadRunner._once)))  # noqa: B010
     setattr(ThreadRunner, "_transact", _carrying(ThreadRunner._transact))  # noqa: B010
-    event.listen(Engine, "before_cursor_execute", lambda *_: _point("before", begins=True))
-    event.listen(Engine, "after_cursor_execute", lambda *_: _point("after"))
-    event.listen(Engine, "commit", lambda *_: _point("before-commit"))
+    event.listen(Engine, "before_cursor_execute", _before_statement)
+    event.listen(Engine, "after_cursor_execute", lambda *_: _after())
+    event.listen(Engine, "commit", lambda *_: _before_statement(None, None, "commit"))
 
 
 # -- verbs ---------------------------------------------------------------------------------------
@@ -152,10 +163,11 @@ def _between(exchange: Call) -> Call:
     """An exchange with a Valkey server, between two fail points."""
 
     @functools.wraps(exchange)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        _point("before", begins=True)
-        answer = await exchange(*args, **kwargs)
-        _point("after")
+    async def call(link: Link, calls: Sequence[StoreCall[Any]]) -> Any:
+        names = (str(one.arguments[0]) if one.script is None else one.script.name for one in calls)
+        _before("+".join(dict.fromkeys(names)))
+        answer = await exchange(link, calls)
+        _after()
         return answer
 
     return call
@@ -165,9 +177,12 @@ def _committed(once: Call) -> Call:
     """A transaction of the SQL store, and a fail point once it is committed."""
 
     @functools.wraps(once)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        answer = await once(*args, **kwargs)
-        _point("after-commit")
+    async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
+        operation = _operation.get()
+        if operation is not None:
+            operation.transaction, operation.statements = work.__name__, Counter()
+        answer = await once(runner, work, *args)
+        _after()
         return answer
 
     return call
@@ -196,9 +211,26 @@ def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _point(where: str, *, begins: bool = False) -> None:
+def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
     operation = _operation.get()
-    if operation is None or operation.over:
-        return
-    operation.calls += begins
-    failpoints.passed(f"{operation.name}:{operation.calls}:{where}")
+    if operation is not None and not operation.over:
+        kind = statement.split(maxsplit=1)[0].lower()
+        if operation.transaction not in GROUPED:
+            operation.statements[kind] += 1
+        number = operation.statements[kind]
+        _before(f"{operation.transaction}.{kind}" + (f"-{number}" if number > 1 else ""))
+
+
+def _before(name: str) -> None:
+    """The fail point before a call to a server."""
+    operation = _operation.get()
+    if operation is not None and not operation.over:
+        operation.call = name
+        failpoints.passed(f"{operation.name}:{operation.call}:before")
+
+
+def _after() -> None:
+    """The fail point after the latest one."""
+    operation = _operation.get()
+    if operation is not None and not operation.over and operation.call:
+        failpoints.passed(f"{operation.name}:{operation.call}:after")

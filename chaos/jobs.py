@@ -45,10 +45,11 @@ class Run:
         effect(self.job.id, self.job.token)
         return self.job.token
 
-    def leave(self, how: How) -> None:
-        """Write down how it leaves."""
+    def leave(self, how: How, wait: float = 0.0) -> None:
+        """Write down how it leaves, and for how long it is not to run again."""
         self.left = True
-        actor.recorder().add(Leave(t=now(), job=self.job.id, token=self.job.token, how=how))
+        line = Leave(t=now(), job=self.job.id, token=self.job.token, how=how, wait=wait)
+        actor.recorder().add(line)
 
     def die(self, number: int) -> None:
         """Kill this process, as a segmentation fault would."""
@@ -82,7 +83,10 @@ def told() -> Iterator[Run]:
     try:
         yield run
     except Exception as error:
-        run.leave("error" if isinstance(error, Retry) else "fail")
+        if isinstance(error, Retry):
+            run.leave("error", error.delay or 0.0)
+        else:
+            run.leave("fail")
         raise
     if not run.left:
         run.leave("done")
@@ -145,7 +149,7 @@ async def snooze(seconds: float) -> Any:
     with told() as run:
         if run.job.checkpoint != "snoozed":
             run.job.save("snoozed")
-            run.leave("again")
+            run.leave("again", 0.2)
             return Snooze(0.2)
         await asyncio.sleep(seconds)
         return run.effect()

@@ -61,6 +61,7 @@ class Life:
         "asked",
         "delay",
         "effects",
+        "expires",
         "given",
         "kept",
         "leaves",
@@ -81,6 +82,7 @@ class Life:
         self.given = ""
         self.unique: str | None = None
         self.delay = 0.0
+        self.expires = 0.0
         self.starts: list[Start] = []
         self.leaves: list[Leave] = []
         self.effects: list[Effect] = []
@@ -198,7 +200,7 @@ class Lives:
                 life.asked = line.t
             if line.unique is not None:
                 life.unique = line.unique
-            life.delay = line.delay
+            life.delay, life.expires = line.delay, line.expires
         return lives
 
     def _enqueued(self, line: Enqueued) -> None:

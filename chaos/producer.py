@@ -189,10 +189,17 @@ class Producer:
             return record is None or record.state is JobState.SUCCEEDED
         return False
 
-    def _ask(self, jobs: list[NewJob], unique: str | None = None, delay: float = 0.0) -> int:
+    def _ask(
+        self,
+        jobs: list[NewJob],
+        unique: str | None = None,
+        delay: float = 0.0,
+        expires: float = 0.0,
+    ) -> int:
         number = self._recorder.number()
         ids = tuple(job.id for job in jobs)
-        self._recorder.add(Enqueue(t=now(), number=number, ids=ids, unique=unique, delay=delay))
+        line = Enqueue(t=now(), number=number, ids=ids, unique=unique, delay=delay, expires=expires)
+        self._recorder.add(line)
         return number
 
     def _told(

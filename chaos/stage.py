@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import msgspec
 
 from chaos import actor
-from chaos.failpoints import DISARMED
+from chaos.failpoints import AIM, DISARMED, SEEN
 from chaos.history import Fault, Healed, Mark, Recorder, Scope, now
 from chaos.plan import Plan
 from chaos.proxy import Proxy
@@ -92,7 +92,7 @@ class Stage:
         self.history = self.folder / "history"
         self.history.mkdir()
         self.points = self.folder / "points"
-        self.points.mkdir()
+        (self.points / SEEN).mkdir(parents=True)
         self.disarm()
         self.recorder = Recorder(self.history, "runner")
         self.trees: list[Tree] = []
@@ -285,7 +285,12 @@ class Stage:
 
     def points_met(self) -> list[str]:
         """The fail points at which a process has died."""
-        return sorted(one.name for one in self.points.iterdir() if one.name != DISARMED)
+        others = (DISARMED, SEEN, AIM, f"{AIM}.draft")
+        return sorted(one.name for one in self.points.iterdir() if one.name not in others)
+
+    def points_seen(self) -> list[str]:
+        """The fail points that a process has come past."""
+        return sorted(one.name for one in (self.points / SEEN).iterdir())
 
     def until_flowing(self) -> None:
         """Wait until jobs run."""

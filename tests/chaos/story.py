@@ -44,8 +44,8 @@ class Story:
 
     def enqueue(self, job: str = "j", how: str | None = "ok", **more: object) -> "Story":
         number = self.clock()
-        unique, delay = more.get("unique"), more.get("delay", 0.0)
-        asked = {"t": number, "number": number, "ids": (job,), "unique": unique, "delay": delay}
+        asked = {"t": number, "number": number, "ids": (job,)}
+        asked |= {name: more[name] for name in ("unique", "delay", "expires") if name in more}
         self.tell(msgspec.convert(asked, Enqueue))
         if how is not None:
             answer = {"t": self.clock(), "number": number, "how": how, "holder": more.get("holder")}
@@ -56,8 +56,10 @@ class Story:
         line = Start(t=self.clock(), job=job, token=token, attempt=1, pid=pid, parent=1)
         return self.tell(line)
 
-    def leave(self, how: str = "done", token: int = 1, job: str = "j") -> "Story":
-        line = {"t": self.clock(), "job": job, "token": token, "how": how}
+    def leave(
+        self, how: str = "done", token: int = 1, job: str = "j", wait: float = 0.0
+    ) -> "Story":
+        line = {"t": self.clock(), "job": job, "token": token, "how": how, "wait": wait}
         return self.tell(msgspec.convert(line, Leave))
 
     def effect(self, token: int = 1, *, taken: bool = True) -> "Story":

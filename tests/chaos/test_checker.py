@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chaos.checker import KINDS, Judgement, check
-from chaos.history import Change, Lag, Line, Recorder, Start
+from chaos.history import Change, Lag, Line, Recorder, Start, Write, Written
 from chaos.synthetic import Clock, good, write
 
 from tests.chaos.story import Story
@@ -23,6 +23,11 @@ def story() -> Story:
 
 
 Tell = Callable[[Story], Story]
+
+
+def asked_to_wait(told: Story) -> Story:
+    """A job that is not to run again for a second, as its ending says, which is written."""
+    return told.enqueue().start().leave("again", wait=1.0).finish(state="scheduled")
 
 
 def change(source: str, target: str, token: int, reason: str = "x") -> Change:
@@ -47,6 +52,11 @@ PLANTED: list[tuple[str, str, Tell]] = [
     ("lost", "cut short", lambda s: s.enqueue().start().keep()),
     ("lost", "failed", lambda s: s.enqueue().start().keep(state="failed", changes=())),
     ("lost", "cancelled", lambda s: s.enqueue().keep(state="cancelled", changes=())),
+    (
+        "lost",
+        "expired, and never could",
+        lambda s: s.enqueue().keep(state="failed", reason="expired", changes=(), result=None),
+    ),
     (
         "lost",
         "called poison after two deaths",
@@ -173,6 +183,8 @@ PLANTED: list[tuple[str, str, Tell]] = [
     ),
     ("restless", "four deaths", lambda s: s.poison(4)),
     ("early", "too early", lambda s: s.enqueue(delay=1.0).wait(0.9).done().keep()),
+    ("early", "too early again", lambda s: asked_to_wait(s).wait(0.5).done(2).keep(2, kills=0)),
+    ("late", "expired", lambda s: s.enqueue(expires=1.0).wait(2.1).done().keep()),
     (
         "cancelled",
         "it ran",
@@ -299,10 +311,42 @@ FINE: list[tuple[str, Tell]] = [
         ),
     ),
     (
+        "failed, and retried before its worker heard that this was written",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .leave("fail")
+            .tell(Write(t=s.clock(), number=1, what="finish", of=(("j", 1, "failed"),)))
+            .steer("retry")
+            .tell(Written(t=s.clock(), number=1, verdicts=("applied",)))
+            .done(2)
+            .keep(2, kills=0, changes=())
+        ),
+    ),
+    (
         "cancelled",
         lambda s: s.enqueue().steer("cancel").keep(state="cancelled", changes=(), result=None),
     ),
     ("delayed", lambda s: s.enqueue(delay=1.0).wait(1).done().keep()),
+    ("it waited as it wanted", lambda s: asked_to_wait(s).wait(1).done(2).keep(2, kills=0)),
+    (
+        "it was to wait, and that was never written",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .leave("again", wait=1.0)
+            .fault("process", (7,), charges=True)
+            .done(2)
+            .keep(2)
+        ),
+    ),
+    ("it started in time", lambda s: s.enqueue(expires=1.0).wait(0.5).done().keep()),
+    (
+        "it expired",
+        lambda s: s.enqueue(expires=1.0).keep(
+            state="failed", reason="expired", changes=(), result=None
+        ),
+    ),
     (
         "one after the other",
         lambda s: (
