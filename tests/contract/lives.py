@@ -26,6 +26,9 @@ IDS: Final = tuple(f"job-{number}" for number in range(8))
 QUEUES: Final = ("q0", "q1")
 SLOTS: Final = 2
 LEASE: Final = 30.0
+LOOK_EVERY: Final = 10
+"""Steps after which all is compared, and not only the jobs."""
+
 TICK: Final = 0.016
 """Seconds from one step to the next. All waits are multiples of half of it, plus the number of the
 job in milliseconds: no two jobs are due in the same millisecond, where their order would be open.
@@ -54,6 +57,7 @@ class Lives:
         self.workers: list[WorkerInfo] = []
         self._applied: set[tuple[str, int, JobState]] = set()
         self._names = itertools.count(1)
+        self._steps = 0
 
     async def begin(self) -> None:
         """Let the workers register."""
@@ -64,11 +68,24 @@ class Lives:
         await getattr(self, verb)(**arguments)
         for one in self.mishaps:
             await one.settled()
-        expected = await self.model.get(IDS)
-        for store in self.twins:
-            for model, real in zip(expected, await store.get(IDS), strict=True):
-                assert differences(_comparable(model), _comparable(real)) == [], verb
+        real = await self.twins[self._steps % len(self.twins)].get(IDS)
+        for expected, found in zip(await self.model.get(IDS), real, strict=True):
+            assert differences(_comparable(expected), _comparable(found)) == [], verb
         self.clock.advance(TICK)
+        self._steps += 1
+        if self._steps % LOOK_EVERY == 0:
+            await self._look(self._steps // LOOK_EVERY % 2)
+
+    async def end(self) -> None:
+        """Look for the last time."""
+        for by in range(len(self.twins)):
+            await self._look(by)
+
+    async def close(self) -> None:
+        """Close the stores."""
+        for store, mishaps in zip(self.twins, self.mishaps, strict=True):
+            mishaps.end()
+            await store.close()
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -350,12 +367,11 @@ class Lives:
 
     # -- what must be the same ---------------------------------------------------------------
 
-    async def look(self) -> None:
+    async def _look(self, by: int) -> None:
         """Compare all that readers see."""
-        expected = await _seen(self.model)
-        for store in self.twins:
-            for wanted, given in zip(expected, await _seen(store), strict=True):
-                assert given == wanted
+        pairs = zip(await _seen(self.model), await _seen(self.twins[by]), strict=True)
+        for expected, found in pairs:
+            assert found == expected
 
 
 async def _seen(store: JobStore) -> tuple[Any, ...]:
@@ -369,7 +385,6 @@ async def _seen(store: JobStore) -> tuple[Any, ...]:
         ],
         sorted(job.id for job in page.jobs),
         [_rounded(queue) for queue in await store.queues() if _in_use(queue)],
-        [await store.count(JobFilter(state=state)) for state in JobState],
         sorted((one.info.id, one.lease_until, one.running) for one in workers if one.live),
     )
 

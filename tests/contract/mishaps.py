@@ -1,6 +1,7 @@
 """Mishaps between a store and its servers, at a call that the test chooses; none takes any time."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NamedTuple
 
@@ -62,6 +63,7 @@ class Mishaps:
         self._store = store
         self._slip: Slip | None = None
         self._calls = 0
+        self._undo = contextlib.ExitStack()
         if isinstance(store, SqlStore):
             engines = store._engines
             for runner in {engines.read, engines.write, engines.alone, engines.beat}:
@@ -75,6 +77,10 @@ class Mishaps:
     def prepare(self, slip: Slip | None) -> None:
         """Let the next calls meet this."""
         self._slip, self._calls, self.met = slip, 0, False
+
+    def end(self) -> None:
+        """Leave the connections, which others will use, as they were."""
+        self._undo.close()
 
     def disarm(self) -> None:
         """Let the next calls meet nothing."""
@@ -135,11 +141,15 @@ class Mishaps:
             if self._meets("truth", lost=True):
                 raise _broken("after the call")
 
-        event.listen(engine, "before_cursor_execute", before)
+        self._listen(engine, "before_cursor_execute", before)
         if commits_each:
-            event.listen(engine, "after_cursor_execute", after)
+            self._listen(engine, "after_cursor_execute", after)
         else:
             self._watch_commits(runner, after)
+
+    def _listen(self, engine: Any, name: str, listener: Callable[..., None]) -> None:
+        event.listen(engine, name, listener)
+        self._undo.callback(event.remove, engine, name, listener)
 
     def _watch_commits(self, runner: Runner, after: Callable[[], None]) -> None:
         once: Callable[..., Awaitable[Any]] = runner._once
@@ -150,6 +160,7 @@ class Mishaps:
             return result
 
         runner._once = watched  # type: ignore[method-assign]
+        self._undo.callback(delattr, runner, "_once")
 
 
 def _broken(when: str) -> OperationalError:
