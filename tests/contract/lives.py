@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from redis import Redis
 
 from ferryman.domain.errors import JobExists, LeaseLost, StoreUnavailable
 from ferryman.domain.job import Delivery, Job, NewJob, Progress, QueueInfo, WorkerInfo
@@ -16,6 +17,7 @@ from ferryman.domain.outcomes import Ending, Failure
 from ferryman.domain.states import JobState
 from ferryman.stores import JobStore
 from ferryman.stores.base import ClaimRequest, JobFilter, ProgressUpdate, Verdict
+from ferryman.stores.hybrid.store import HybridStore
 from tests.clock import FakeClock
 from tests.contract.mishaps import Mishaps, Slip
 from tests.contract.model import ModelStore
@@ -46,13 +48,17 @@ class Lives:
     Args:
         twins: stores on one empty ground, opened.
         clock: theirs.
+        server: the Valkey or Redis server that they use, if any.
     """
 
-    def __init__(self, twins: Sequence[JobStore], clock: FakeClock) -> None:
+    def __init__(
+        self, twins: Sequence[JobStore], clock: FakeClock, server: Redis | None = None
+    ) -> None:
         self.twins = twins
         self.mishaps = [Mishaps(store) for store in twins]
         self.model = ModelStore(ModelData(), clock)
         self.clock = clock
+        self.server = server
         self.deliveries: list[Delivery] = []
         self.workers: list[WorkerInfo] = []
         self._applied: set[tuple[str, int, JobState]] = set()
@@ -60,7 +66,10 @@ class Lives:
         self._steps = 0
 
     async def begin(self) -> None:
-        """Let the workers register."""
+        """Open the stores, and let the workers register."""
+        for store in self.twins:
+            await store.open()
+        await self.sweep()
         self.workers = [await self._joined(0, None) for _ in range(SLOTS)]
 
     async def step(self, verb: str, arguments: dict[str, Any]) -> None:
@@ -144,9 +153,7 @@ class Lives:
         await self._both(lambda store: store.register(info, LEASE), by, slip)
         return info
 
-    async def restart(
-        self, slot: int, unregister: bool, by: int, slip: Slip | None = None
-    ) -> None:
+    async def restart(self, slot: int, unregister: bool, by: int, slip: Slip | None = None) -> None:
         old = self.workers[slot]
         if unregister:
             await self._both(lambda store: store.unregister(old), by, slip)
@@ -164,11 +171,12 @@ class Lives:
         slot: int,
         limit: int,
         backwards: bool,
+        fresh: bool,
         looks: bool,
         by: int,
         slip: Slip | None = None,
     ) -> None:
-        request = self._request(slot, limit, backwards)
+        request = await self._request(slot, limit, fresh, by, backwards=backwards)
         found, unsure = await self._try(lambda store: store.claim(request), by, slip)
         if unsure:
             await self._after_a_lost_claim(request, looks, by)
@@ -177,7 +185,12 @@ class Lives:
             assert found == expected
             self._received(found)
 
-    def _request(self, slot: int, limit: int, backwards: bool = False) -> ClaimRequest:
+    async def _request(
+        self, slot: int, limit: int, fresh: bool, by: int, *, backwards: bool = False
+    ) -> ClaimRequest:
+        """Of a worker that holds a lease, if `fresh`: else one that lost it starts anew."""
+        if fresh and not self.model._live(self.workers[slot].id):
+            self.workers[slot] = await self._joined(by, None)
         queues = QUEUES[::-1] if backwards else QUEUES
         return ClaimRequest(worker=self.workers[slot].id, queues=queues, limit=limit)
 
@@ -249,11 +262,13 @@ class Lives:
         fields: dict[str, Any],
         slot: int,
         limit: int,
+        fresh: bool,
         looks: bool,
         by: int,
         slip: Slip | None = None,
     ) -> None:
-        endings, request = self._endings(which, fields), self._request(slot, limit)
+        request = await self._request(slot, limit, fresh, by)
+        endings = self._endings(which, fields)
 
         async def ask(store: JobStore) -> Any:
             return await store.finish_and_claim(endings, request)
@@ -282,7 +297,9 @@ class Lives:
         """The worker writes its endings again; only then it looks what was claimed for it."""
         before = {job.id: job.token for job in await self.model.get(IDS) if job}
         found = await self.twins[by].finish(endings)
-        again = {job.id for job in await self.twins[by].get(IDS) if job and job.token > before[job.id]}
+        again = {
+            job.id for job in await self.twins[by].get(IDS) if job and job.token > before[job.id]
+        }
         for at, one in enumerate(endings):
             if one.job_id in again and found[at] is Verdict.STALE:
                 found[at] = expected[at]  # its next delivery has begun
@@ -329,7 +346,7 @@ class Lives:
         worker = self.workers[slot].id
         await self.renew(slot, by)
         await self.finish([0], fields, by)
-        await self.claim(slot, 2, False, False, by)
+        await self.claim(slot, 2, False, False, False, by)
         await self.hand_back(slot, False, [], self._known(worker), by)
 
     # -- upkeep and queues -------------------------------------------------------------------
@@ -364,6 +381,33 @@ class Lives:
 
     async def purge(self, queue: str, by: int, slip: Slip | None = None) -> None:
         await self._both(lambda store: store.purge(queue), by, slip)
+
+    # -- servers -----------------------------------------------------------------------------
+
+    async def forget_scripts(self) -> None:
+        """As a server does that was started again."""
+        if self.server is not None:
+            self.server.script_flush()
+
+    async def sweep(self) -> None:
+        """See to it that the lane has what it should have."""
+        # Always in the same process: of several one compares the lane, whichever comes first.
+        if isinstance(self.twins[0], HybridStore):
+            await self.twins[0].sweep()
+
+    async def flush(self, swept: bool) -> None:
+        """The lane loses all that it has."""
+        if isinstance(self.twins[0], HybridStore) and self.server is not None:
+            self.server.flushall()
+        if swept:
+            await self.sweep()
+
+    async def partition(self, down: tuple[bool, bool]) -> None:
+        """The lane cannot be reached, or can again, by each of the two processes."""
+        for one, is_down in zip(self.mishaps, down, strict=True):
+            one.lane_down = is_down
+            await one.settled()
+        await self.sweep()
 
     # -- what must be the same ---------------------------------------------------------------
 
