@@ -103,10 +103,10 @@ class Lives:
         mishaps = self.mishaps[by]
         mishaps.prepare(slip)
         try:
-            return await _answer(ask(self.twins[by])), False
+            return await _answer(mishaps.asked(ask)), False
         except StoreUnavailable:
             assert mishaps.met, "the store fails though nothing happened to it"
-            assert slip and slip.part == "truth", "what befell the lane reached the caller"
+            assert slip is None or slip.part == "truth", "what befell the lane reached the caller"
             return None, True
         finally:
             mishaps.disarm()
@@ -173,9 +173,12 @@ class Lives:
         backwards: bool,
         fresh: bool,
         looks: bool,
+        fed: list[dict[str, Any]],
         by: int,
         slip: Slip | None = None,
     ) -> None:
+        if fed:
+            await self.submit(fed, 1 - by)
         request = await self._request(slot, limit, fresh, by, backwards=backwards)
         found, unsure = await self._try(lambda store: store.claim(request), by, slip)
         if unsure:
@@ -346,7 +349,7 @@ class Lives:
         worker = self.workers[slot].id
         await self.renew(slot, by)
         await self.finish([0], fields, by)
-        await self.claim(slot, 2, False, False, False, by)
+        await self.claim(slot, 2, False, False, False, [], by)
         await self.hand_back(slot, False, [], self._known(worker), by)
 
     # -- upkeep and queues -------------------------------------------------------------------

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from ferryman.domain.errors import StoreUnavailable
 from ferryman.stores import JobStore
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.hybrid.tuning import Tuning
@@ -16,6 +17,7 @@ from ferryman.stores.sql.engine import Runner
 from ferryman.stores.sql.store import SqlStore
 from ferryman.stores.valkey.connection import Link
 from ferryman.stores.valkey.store import ValkeyStore
+from tests.contract.model import ModelStore
 
 FOR_EVER = 1e6
 STILL = Tuning(
@@ -98,6 +100,21 @@ class Mishaps:
                 await breaker.until_closed()
                 assert breaker._task is not None
                 await breaker._task
+
+    async def asked(self, ask: Callable[[JobStore], Awaitable[Any]]) -> Any:
+        """Ask the store. The model has no connections, so what it is asked is one call.
+
+        Raises:
+            StoreUnavailable: the call, or its reply, is lost.
+        """
+        if not isinstance(self._store, ModelStore):
+            return await ask(self._store)
+        if self._meets("truth", lost=False):
+            raise StoreUnavailable("cut before the call")
+        answer = await ask(self._store)
+        if self._meets("truth", lost=True):
+            raise StoreUnavailable("cut after the call")
+        return answer
 
     def _meets(self, part: Part, *, lost: bool) -> bool:
         slip = self._slip

@@ -11,15 +11,19 @@ from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from redis import Redis
 from sqlalchemy import URL, Connection
 
+from ferryman.domain.errors import JobExists
+from ferryman.domain.job import NewJob, Submitted, WorkerInfo
+from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason
 from ferryman.settings import Settings
 from ferryman.stores import JobStore, make_store
+from ferryman.stores.base import Verdict
 from ferryman.stores.hybrid.store import HybridStore
 from ferryman.stores.sql import store as sql_store
 from ferryman.stores.sql.engine import Engines
@@ -27,6 +31,7 @@ from ferryman.stores.sql.tables import metadata
 from ferryman.stores.valkey import connection
 from tests.backends import BACKENDS
 from tests.clock import FakeClock
+from tests.contract import test_planted as planted
 from tests.contract.lives import IDS, QUEUES, SLOTS, Lives
 from tests.contract.mishaps import STILL, Slip
 from tests.contract.model import ModelStore
@@ -37,6 +42,9 @@ LIVES = int(os.environ.get("RANDOM_LIVES", "8"))
 STEPS = 50
 
 Step = st.SearchStrategy[tuple[str, dict[str, Any]]]
+
+# A lane that is dead or dying here is so by a step.
+ALL = [name for name in BACKENDS if not name.endswith(("dead", "dying"))]
 
 ENDINGS = [*REASONS.items(), (JobState.QUEUED, Reason.RETRY)]
 
@@ -75,6 +83,7 @@ mishap = st.builds(
     times=st.sampled_from([1, 2, 9]),
 )
 often = st.sampled_from([True, True, True, False])
+cuts = st.sampled_from([(False, False), (False, False), (True, True), (True, False)])
 slip = st.one_of(st.none(), st.none(), mishap)
 
 
@@ -87,7 +96,13 @@ def _call(name: str, **arguments: Any) -> Step:
 
 
 claim = _call(
-    "claim", slot=slot, limit=st.integers(1, 4), backwards=yes_or_no, fresh=often, looks=yes_or_no
+    "claim",
+    slot=slot,
+    limit=st.integers(1, 4),
+    backwards=yes_or_no,
+    fresh=often,
+    looks=yes_or_no,
+    fed=st.one_of(st.just([]), plain),
 )
 
 WEIGHTS: list[tuple[int, Step]] = [
@@ -175,7 +190,7 @@ class Ground:
 
 
 class RealGround(Ground):
-    """Servers. Connections and compiled statements outlive each life, which would cost more else."""
+    """Servers. Connections and compiled statements outlive each life: new ones would cost more."""
 
     def __init__(self, settings: Settings, patch: pytest.MonkeyPatch) -> None:
         super().__init__()
@@ -285,3 +300,109 @@ def test_a_store_does_what_the_model_does(
 ) -> None:
     with BACKENDS[backend](request) as where:
         live(RealGround(where, monkeypatch), LIVES)
+
+
+class Retried(ModelStore):
+    """A retry that is repeated puts the job behind all others."""
+
+    def _retry(self, job_id: str, args: bytes | None, by: str) -> Verdict:
+        record = self.data.records.get(job_id)
+        if record and record.job.reason is Reason.RETRIED and record.job.state is JobState.QUEUED:
+            self.data.place_last(record, self.clock())
+        return super()._retry(job_id, args, by)
+
+
+class ChargedTwice(ModelStore):
+    """An ending that is repeated is counted again."""
+
+    def _finish(self, ending: Ending) -> Verdict:
+        record = self.data.records.get(ending.job_id)
+        if record and record.ending == ending:
+            record.set(attempts=record.job.attempts + ending.charge)
+        return super()._finish(ending)
+
+
+class KilledTwice(ModelStore):
+    """A hand-back that is repeated charges what went back by the first."""
+
+    async def hand_back(self, worker: WorkerInfo, **how: Any) -> list[tuple[str, JobState]]:
+        for record in self.data.records.values():
+            last = record.events[-2:]
+            mine = last[0].worker == worker.id and last[-1].reason is Reason.LEASE_LOST
+            if how["kill"] and mine:
+                record.set(kills=record.job.kills + 1)
+        return await super().hand_back(worker, **how)
+
+
+class LostForGood(ModelStore):
+    """A worker that looks what it runs is not told of what it does not know."""
+
+    async def hand_back(self, worker: WorkerInfo, **how: Any) -> list[tuple[str, JobState]]:
+        return [] if how.get("keep") else await super().hand_back(worker, **how)
+
+
+class KeptForGood(ModelStore):
+    """Ids that a worker keeps go back as well."""
+
+    async def hand_back(self, worker: WorkerInfo, **how: Any) -> list[tuple[str, JobState]]:
+        return await super().hand_back(worker, **how | {"keep": ()})
+
+
+class StopTakenBack(ModelStore):
+    """A request to stop that is repeated takes itself back."""
+
+    def _cancel(self, job_id: str, by: str) -> Verdict:
+        record = self.data.records.get(job_id)
+        asked = record is not None and record.job.cancel_requested
+        verdict = super()._cancel(job_id, by)
+        if record and asked:
+            record.set(cancel_requested=False)
+        return verdict
+
+
+class RefusedByItself(ModelStore):
+    """A submit that is repeated meets its own job, which holds the unique key."""
+
+    def _take_in(self, new: NewJob) -> Submitted:
+        if new.unique and new.on_conflict == "refuse" and new.id in self.data.records:
+            raise JobExists("held by itself", new.id)
+        return super()._take_in(new)
+
+
+class Orphaned(ModelStore):
+    """The reaper passes over the jobs of a worker that is not known any more."""
+
+    async def reap(self, limit: int = 1000) -> list[tuple[str, JobState]]:
+        leases = dict(self.data.leases)
+        known = self.data.where(lambda job: job.worker in leases and not self._live(job.worker))
+        return [self._give_back(one, True, True) for one in known if one.job.state == "running"]
+
+
+class ReapedToTheEnd(ModelStore):
+    """Reaped jobs wait behind all others."""
+
+    async def reap(self, limit: int = 1000) -> list[tuple[str, JobState]]:
+        reaped = await super().reap(limit)
+        for job_id, _ in reaped:
+            self.data.place_last(self.data.records[job_id], self.clock())
+        return reaped
+
+
+@pytest.mark.parametrize("faulty", [
+    Retried, ChargedTwice, KilledTwice, LostForGood, KeptForGood, StopTakenBack, RefusedByItself,
+    Orphaned, ReapedToTheEnd,
+    planted.NoTokenCheck, planted.NoMemoryOfEndings, planted.DeafToCancel, planted.LeaseRevived,
+    planted.ClaimWithoutLease, planted.EagerReaper, planted.KillsNotCounted,
+    planted.ShutdownsCounted, planted.BackToTheEnd, planted.NoPriorities, planted.LastInFirstOut,
+    planted.PauseForgotten, planted.StartsExpired, planted.KeyNeverReleased,
+    planted.KeyNotTakenAgain, planted.SubmitOverwrites, planted.RetryOfASuccess,
+    planted.ExpiresRunning, planted.ProgressUnderAnyToken, planted.EventsForgotten,
+    planted.PurgeOfTheQueuedOnly,
+])  # fmt: skip
+def test_a_fault_shows_in_some_life(faulty: type[ModelStore]) -> None:
+    with pytest.raises(AssertionError):
+        live(Ground(faulty), 1000, derandomize=True, database=None, phases=[Phase.generate])
+
+
+def test_the_model_does_what_the_model_does() -> None:
+    live(Ground(), LIVES)
