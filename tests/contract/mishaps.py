@@ -176,7 +176,7 @@ class Mishaps:
             after()
             return result
 
-        runner._once = watched  # type: ignore[method-assign]
+        runner._once = watched  # type: ignore[method-assign, assignment]
         self._undo.callback(delattr, runner, "_once")
 
 

@@ -281,12 +281,12 @@ def live(ground: Ground, lives: int, **options: Any) -> None:
         stateful_step_count=STEPS,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
+        report_multiple_bugs=False,
         **options,
     )
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            lambda: LifeMachine(ground), settings=settings
-        )
+        begin: Any = lambda: LifeMachine(ground)  # noqa: E731 - its type wants the class
+        run_state_machine_as_test(begin, settings=settings)
     finally:
         ground.close()
 
