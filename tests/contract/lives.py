@@ -1,0 +1,526 @@
+"""Two processes' stores on one ground, and the model, that are told the same; with mishaps.
+
+After a mishap that the store could not heal the caller does what a worker or a client does: it
+makes the call again, or, where that would claim more jobs, looks later at what runs under its name.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from redis import Redis
+
+from ferryman.domain.errors import JobExists, LeaseLost, StoreUnavailable
+from ferryman.domain.job import Delivery, Job, NewJob, Progress, QueueInfo, WorkerInfo
+from ferryman.domain.outcomes import Ending, Failure
+from ferryman.domain.states import JobState
+from ferryman.stores import JobStore
+from ferryman.stores.base import ClaimRequest, JobFilter, ProgressUpdate, Verdict
+from ferryman.stores.hybrid.store import HybridStore
+from tests.clock import FakeClock
+from tests.contract.mishaps import Mishaps, Slip
+from tests.contract.model import ModelStore
+from tests.contract.model_data import ModelData
+from tests.contract.world import new_job
+
+IDS: Final = tuple(f"job-{number}" for number in range(8))
+QUEUES: Final = ("q0", "q1")
+SLOTS: Final = 2
+LEASE: Final = 30.0
+LOOK_EVERY: Final = 10
+"""Steps after which all is compared, and not only the jobs."""
+
+TICK: Final = 0.016
+"""Seconds from one step to the next. All waits are multiples of half of it, plus the number of the
+job in milliseconds: no two jobs are due in the same millisecond, where their order would be open.
+"""
+
+AGAIN = (JobState.SCHEDULED, JobState.QUEUED)
+NO_WORDS = Failure(kind="", message="")
+
+Ask = Callable[[JobStore], Awaitable[Any]]
+
+
+class Lives:
+    """The twins, the model, and what their callers know.
+
+    Args:
+        twins: stores on one empty ground, opened.
+        clock: theirs.
+        server: the Valkey or Redis server that they use, if any.
+    """
+
+    def __init__(
+        self, twins: Sequence[JobStore], clock: FakeClock, server: Redis | None = None
+    ) -> None:
+        self.twins = twins
+        self.mishaps = [Mishaps(store) for store in twins]
+        self.model = ModelStore(ModelData(), clock)
+        self.clock = clock
+        self.server = server
+        self.deliveries: list[Delivery] = []
+        self.workers: list[WorkerInfo] = []
+        self._applied: set[tuple[str, int, JobState]] = set()
+        self._names = itertools.count(1)
+        self._steps = 0
+
+    async def begin(self) -> None:
+        """Open the stores, and let the workers register."""
+        for store in self.twins:
+            await store.open()
+        await self.sweep()
+        self.workers = [await self._joined(0, None) for _ in range(SLOTS)]
+
+    async def step(self, verb: str, arguments: dict[str, Any]) -> None:
+        """Take one step; afterwards both know the same jobs."""
+        await getattr(self, verb)(**arguments)
+        for one in self.mishaps:
+            await one.settled()
+        real = await self.twins[self._steps % len(self.twins)].get(IDS)
+        for expected, found in zip(await self.model.get(IDS), real, strict=True):
+            assert differences(_comparable(expected), _comparable(found)) == [], verb
+        self.clock.advance(TICK)
+        self._steps += 1
+        if self._steps % LOOK_EVERY == 0:
+            await self._look(self._steps // LOOK_EVERY % 2)
+
+    async def end(self) -> None:
+        """Look for the last time."""
+        for by in range(len(self.twins)):
+            await self._look(by)
+
+    async def close(self) -> None:
+        """Close the stores."""
+        for store, mishaps in zip(self.twins, self.mishaps, strict=True):
+            mishaps.end()
+            await store.close()
+
+    # -- asking ------------------------------------------------------------------------------
+
+    async def _try(self, ask: Ask, by: int, slip: Slip | None) -> tuple[Any, bool]:
+        """What a twin answers, and whether it had to be told that its call may be lost."""
+        mishaps = self.mishaps[by]
+        mishaps.prepare(slip)
+        try:
+            return await _answer(mishaps.asked(ask)), False
+        except StoreUnavailable:
+            assert mishaps.met, "the store fails though nothing happened to it"
+            assert slip is None or slip.part == "truth", "what befell the lane reached the caller"
+            return None, True
+        finally:
+            mishaps.disarm()
+
+    async def _both(self, ask: Ask, by: int, slip: Slip | None) -> None:
+        """Ask both, and after a mishap once more: then either answer may be given."""
+        expected = await _answer(ask(self.model))
+        found, unsure = await self._try(ask, by, slip)
+        if unsure:
+            found = await _answer(ask(self.twins[by]))
+        if self.mishaps[by].met:
+            again = await _answer(ask(self.model))
+            assert _either(found, expected, again), f"{found}, and not {expected} or {again}"
+        else:
+            assert found == expected
+
+    # -- producers ---------------------------------------------------------------------------
+
+    async def submit(
+        self, jobs: Sequence[dict[str, Any]], by: int, slip: Slip | None = None
+    ) -> None:
+        new = [_job(**one) for one in jobs]
+        await self._both(lambda store: store.submit(new), by, slip)
+
+    async def cancel(self, ids: list[str], by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.cancel(ids, by="anna"), by, slip)
+
+    async def retry(
+        self, ids: list[str], args: bytes | None, by: int, slip: Slip | None = None
+    ) -> None:
+        await self._both(lambda store: store.retry(ids, args=args), by, slip)
+
+    async def discard(self, ids: list[str], by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.discard(ids), by, slip)
+
+    async def admit(self, ids: list[str], by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.admit(ids), by, slip)
+
+    # -- workers -----------------------------------------------------------------------------
+
+    async def _joined(self, by: int, slip: Slip | None) -> WorkerInfo:
+        name = f"w{next(self._names)}"
+        info = WorkerInfo(id=name, name=name, host="h", pid=1, queues=QUEUES, concurrency=4)
+        await self._both(lambda store: store.register(info, LEASE), by, slip)
+        return info
+
+    async def restart(self, slot: int, unregister: bool, by: int, slip: Slip | None = None) -> None:
+        old = self.workers[slot]
+        if unregister:
+            await self._both(lambda store: store.unregister(old), by, slip)
+        self.workers[slot] = await self._joined(by, slip)
+
+    async def renew(self, slot: int, by: int, slip: Slip | None = None) -> None:
+        async def ask(store: JobStore) -> tuple[bool, list[tuple[str, int]]]:
+            renewal = await store.renew(self.workers[slot], LEASE)
+            return renewal.live, sorted(renewal.cancels)
+
+        await self._both(ask, by, slip)
+
+    async def claim(
+        self,
+        slot: int,
+        limit: int,
+        backwards: bool,
+        fresh: bool,
+        looks: bool,
+        fed: list[dict[str, Any]],
+        by: int,
+        slip: Slip | None = None,
+    ) -> None:
+        if fed:
+            await self.submit(fed, 1 - by)
+        request = await self._request(slot, limit, fresh, by, backwards=backwards)
+        found, unsure = await self._try(lambda store: store.claim(request), by, slip)
+        if unsure:
+            await self._after_a_lost_claim(request, looks, by)
+        else:
+            expected = await _answer(self.model.claim(request))
+            assert found == expected
+            self._received(found)
+
+    async def _request(
+        self, slot: int, limit: int, fresh: bool, by: int, *, backwards: bool = False
+    ) -> ClaimRequest:
+        """Of a worker that holds a lease, if `fresh`: else one that lost it starts anew."""
+        if fresh and not self.model._live(self.workers[slot].id):
+            self.workers[slot] = await self._joined(by, None)
+        queues = QUEUES[::-1] if backwards else QUEUES
+        return ClaimRequest(worker=self.workers[slot].id, queues=queues, limit=limit)
+
+    def _received(self, deliveries: Any) -> None:
+        self.deliveries += deliveries if isinstance(deliveries, list) else []
+
+    async def _after_a_lost_claim(self, request: ClaimRequest, looks: bool, by: int) -> None:
+        """See how many jobs were claimed: the first ones, or none; the worker knows of none."""
+        before = await self.model.get(IDS)
+        after = await self.twins[by].get(IDS)
+        claimed = sum(
+            real is not None
+            and model is not None
+            and real.state is JobState.RUNNING
+            and real.token > model.token
+            for model, real in zip(before, after, strict=True)
+        )
+        assert claimed <= request.limit
+        if claimed:
+            await self.model.claim(msgspec.structs.replace(request, limit=claimed))
+        if looks:
+            slot = [worker.id for worker in self.workers].index(request.worker)
+            await self.hand_back(slot, False, [], self._known(request.worker), by)
+
+    def _known(self, worker: str) -> list[str]:
+        """The jobs that a worker knows that it runs."""
+        records = self.model.data.records
+        return [
+            one.job_id
+            for one in self.deliveries
+            if (record := records.get(one.job_id))
+            and (record.job.worker, record.job.token) == (worker, one.token)
+        ]
+
+    async def finish(
+        self, which: list[int], fields: dict[str, Any], by: int, slip: Slip | None = None
+    ) -> None:
+        if endings := self._endings(which, fields):
+            await self._finish(endings, by, slip)
+
+    async def _finish(self, endings: list[Ending], by: int, slip: Slip | None) -> None:
+        expected = await self.model.finish(endings)
+        found, unsure = await self._try(lambda store: store.finish(endings), by, slip)
+        if unsure:
+            found = await self.twins[by].finish(endings)
+        self._agree(endings, expected, found)
+
+    def _endings(self, which: list[int], fields: dict[str, Any]) -> list[Ending]:
+        """How some of the latest deliveries end, be they over or not."""
+        known = self.deliveries[-10:][::-1]
+        chosen = {number % len(known): None for number in which} if known else {}
+        return [_ending(known[number], **fields) for number in chosen]
+
+    def _agree(self, endings: list[Ending], expected: list[Verdict], found: list[Verdict]) -> None:
+        """How long a store remembers an applied ending, to know its repeat, is up to it, but at
+        least until something else happens to the job."""
+        for one, wanted, given in zip(endings, expected, found, strict=True):
+            key = (one.job_id, one.token, one.state)
+            remembered = key in self._applied and (wanted, given) == ("stale", "applied")
+            assert given == wanted or remembered, f"{given} and not {wanted}: {one}"
+            if wanted is Verdict.APPLIED:
+                # Which was applied cannot be told any more once a request to stop came first.
+                alike = (*AGAIN, JobState.CANCELLED) if one.state in AGAIN else (one.state,)
+                self._applied |= {(one.job_id, one.token, state) for state in alike}
+
+    async def finish_and_claim(
+        self,
+        which: list[int],
+        fields: dict[str, Any],
+        slot: int,
+        limit: int,
+        fresh: bool,
+        looks: bool,
+        by: int,
+        slip: Slip | None = None,
+    ) -> None:
+        request = await self._request(slot, limit, fresh, by)
+        endings = self._endings(which, fields)
+
+        async def ask(store: JobStore) -> Any:
+            return await store.finish_and_claim(endings, request)
+
+        expected = await self.model.finish(endings)
+        found, unsure = await self._try(ask, by, slip)
+        if unsure:
+            await self._after_a_lost_exchange(endings, expected, request, looks, by)
+            return
+        delivered = await _answer(self.model.claim(request))
+        if isinstance(found, str):  # no lease; the endings were perhaps not written
+            assert found == delivered
+            found = await self.twins[by].finish(endings), delivered
+        self._agree(endings, expected, found[0])
+        assert found[1] == delivered
+        self._received(found[1])
+
+    async def _after_a_lost_exchange(
+        self,
+        endings: list[Ending],
+        expected: list[Verdict],
+        request: ClaimRequest,
+        looks: bool,
+        by: int,
+    ) -> None:
+        """The worker writes its endings again; only then it looks what was claimed for it."""
+        before = {job.id: job.token for job in await self.model.get(IDS) if job}
+        found = await self.twins[by].finish(endings)
+        again = {
+            job.id for job in await self.twins[by].get(IDS) if job and job.token > before[job.id]
+        }
+        for at, one in enumerate(endings):
+            if one.job_id in again and found[at] is Verdict.STALE:
+                found[at] = expected[at]  # its next delivery has begun
+        self._agree(endings, expected, found)
+        await self._after_a_lost_claim(request, looks, by)
+
+    async def hand_back(
+        self,
+        slot: int,
+        kill: bool,
+        spare: list[str],
+        keep: list[str],
+        by: int,
+        slip: Slip | None = None,
+    ) -> None:
+        worker = self.workers[slot]
+
+        async def ask(store: JobStore) -> list[tuple[str, JobState]]:
+            return sorted(await store.hand_back(worker, kill=kill, spare=spare, keep=keep))
+
+        await self._both(ask, by, slip)
+
+    async def progress(
+        self, which: list[int], current: int, by: int, slip: Slip | None = None
+    ) -> None:
+        known = self.deliveries[-10:][::-1]
+        updates = [
+            ProgressUpdate(
+                job_id=known[number % len(known)].job_id,
+                queue=known[number % len(known)].queue,
+                token=known[number % len(known)].token,
+                progress=Progress(current, 7) if current % 2 else None,
+                checkpoint=b"%d" % current if current > 3 else None,
+            )
+            for number in (which if known else ())
+        ]
+        await self._both(lambda store: store.progress(updates), by, slip)
+
+    async def zombie(self, slot: int, reaped: bool, fields: dict[str, Any], by: int) -> None:
+        """A worker is stopped past its lease, and then goes on as if nothing had happened."""
+        self.clock.advance(LEASE + 2.0)
+        if reaped:
+            await self.reap(1 - by)
+        worker = self.workers[slot].id
+        await self.renew(slot, by)
+        await self.finish([0], fields, by)
+        await self.claim(slot, 2, False, False, False, [], by)
+        await self.hand_back(slot, False, [], self._known(worker), by)
+
+    # -- upkeep and queues -------------------------------------------------------------------
+
+    async def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    async def reap(self, by: int, slip: Slip | None = None) -> None:
+        async def ask(store: JobStore) -> list[tuple[str, JobState]]:
+            return sorted(await store.reap())
+
+        await self._both(ask, by, slip)
+
+    async def promote(self, by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.promote(), by, slip)
+
+    async def expire(self, by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.expire(), by, slip)
+
+    async def prune(
+        self, max_history: int | None, ttl: float | None, by: int, slip: Slip | None = None
+    ) -> None:
+        await self._both(
+            lambda store: store.prune(dead_letter_ttl=ttl, max_history=max_history), by, slip
+        )
+
+    async def pause(self, queue: str, by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.pause(queue), by, slip)
+
+    async def resume(self, queue: str, by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.resume(queue), by, slip)
+
+    async def purge(self, queue: str, by: int, slip: Slip | None = None) -> None:
+        await self._both(lambda store: store.purge(queue), by, slip)
+
+    # -- servers -----------------------------------------------------------------------------
+
+    async def forget_scripts(self) -> None:
+        """As a server does that was started again."""
+        if self.server is not None:
+            self.server.script_flush()
+
+    async def sweep(self) -> None:
+        """See to it that the lane has what it should have."""
+        # Always in the same process: of several one compares the lane, whichever comes first.
+        if isinstance(self.twins[0], HybridStore):
+            await self.twins[0].sweep()
+
+    async def flush(self, swept: bool) -> None:
+        """The lane loses all that it has."""
+        if isinstance(self.twins[0], HybridStore) and self.server is not None:
+            self.server.flushall()
+        if swept:
+            await self.sweep()
+
+    async def partition(self, down: tuple[bool, bool]) -> None:
+        """The lane cannot be reached, or can again, by each of the two processes."""
+        for one, is_down in zip(self.mishaps, down, strict=True):
+            one.lane_down = is_down
+            await one.settled()
+        await self.sweep()
+
+    # -- what must be the same ---------------------------------------------------------------
+
+    async def _look(self, by: int) -> None:
+        """Compare all that readers see."""
+        pairs = zip(await _seen(self.model), await _seen(self.twins[by]), strict=True)
+        for expected, found in pairs:
+            assert found == expected
+
+
+async def _seen(store: JobStore) -> tuple[Any, ...]:
+    page = await store.page(JobFilter(), limit=100)
+    workers = await store.workers()
+    return (
+        [
+            (one.job_id, one.source, one.target, one.reason, one.at)
+            for job_id in IDS
+            for one in await store.events(job_id)
+        ],
+        sorted(job.id for job in page.jobs),
+        [_rounded(queue) for queue in await store.queues() if _in_use(queue)],
+        sorted((one.info.id, one.lease_until, one.running) for one in workers if one.live),
+    )
+
+
+async def _answer(asked: Awaitable[Any]) -> Any:
+    """What a call gives, or the error that it raises."""
+    try:
+        return await asked
+    except (JobExists, LeaseLost) as error:
+        return f"{type(error).__name__} {getattr(error, 'job_id', '')}"
+
+
+def _either(found: Any, expected: Any, again: Any) -> bool:
+    """Whether an answer may be given by a call that was made twice.
+
+    Parts of it may have been done by the first and parts by the second: verdicts are each from
+    either, moves are some of those of the first, and numbers lie between.
+    """
+    if found in (expected, again):
+        return True
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return bool((again or 0) <= found <= (expected or 0))
+    if isinstance(found, list) and found and isinstance(found[0], tuple):
+        return set(found) <= set(expected)
+    if isinstance(found, list | tuple):
+        return len(found) == len(expected) == len(again) and all(
+            map(_either, found, expected, again)
+        )
+    return False
+
+
+def _job(job_id: str, delay: float = 0.0, **fields: Any) -> NewJob:
+    queue = QUEUES[IDS.index(job_id) % 2]
+    return new_job(job_id, queue=queue, delay=_distinct(delay, job_id), **fields)
+
+
+def _distinct(delay: float, job_id: str) -> float:
+    return delay + IDS.index(job_id) / 1000 if delay else 0.0
+
+
+def _ending(delivery: Delivery, state: JobState, delay: float, **fields: Any) -> Ending:
+    if not state.terminal:
+        fields["ttl"] = None
+    return Ending(
+        job_id=delivery.job_id,
+        queue=delivery.queue,
+        token=delivery.token,
+        state=state,
+        delay=_distinct(delay or 1.0, delivery.job_id) if state is JobState.SCHEDULED else 0.0,
+        result=b"1" if state is JobState.SUCCEEDED else None,
+        **fields,
+    )
+
+
+def _comparable(job: Job | None) -> Job | None:
+    """A record without what the contract leaves open."""
+    if job is None:
+        return None
+    left = msgspec.structs.replace(job, detail="", failure=None)
+    if job.state is JobState.FAILED:
+        left = msgspec.structs.replace(left, failure=NO_WORDS if job.failure else None)
+    if job.state.terminal:
+        left = msgspec.structs.replace(left, cancel_requested=False)
+    if job.state is not JobState.RUNNING:
+        left = msgspec.structs.replace(left, worker=None)
+    if job.state is not JobState.SCHEDULED:
+        left = msgspec.structs.replace(left, due_at=job.created_at)
+    if not job.deliveries:  # a token is that of a delivery
+        left = msgspec.structs.replace(left, token=0)
+    return left
+
+
+def _in_use(queue: QueueInfo) -> bool:
+    """Whether a store that forgets a queue with nothing in it may not forget this one."""
+    return queue.paused or any(queue.count(state) for state in JobState)
+
+
+def _rounded(queue: QueueInfo) -> QueueInfo:
+    """Whether a job that went back waits since then, or since it was due, is open."""
+    waits = queue.oldest_age is not None
+    return msgspec.structs.replace(queue, oldest_age=1.0 if waits else None)
+
+
+def differences(expected: Job | None, found: Job | None) -> list[str]:
+    """The fields that differ, with what was expected and what was found."""
+    if expected is None or found is None:
+        return [] if expected is found else [f"expected {expected}, found {found}"]
+    return [
+        f"{found.id}.{name}: expected {getattr(expected, name)!r}, found {getattr(found, name)!r}"
+        for name in Job.__struct_fields__
+        if getattr(expected, name) != getattr(found, name)
+    ]
