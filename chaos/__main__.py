@@ -52,6 +52,7 @@ def _run(scenarios: list[str], deployments: list[str], seed: int | None) -> int:
             drawn = random.getrandbits(32) if seed is None else seed
             outcome = run(named(scenario, deployment), deployment, drawn)
             failed += not outcome.judgement.good
+            outcome.save()
             print(outcome.told(), flush=True)
     return 1 if failed else 0
 

@@ -91,11 +91,7 @@ def _told(verb: str, function: Call) -> Call:
             try:
                 answer = await function(store, *args, **kwargs)
             except Exception as error:
-                actor.recorder().add(
-                    Trouble(
-                        t=now(), verb=verb, began=began, error=f"{type(error).__name__}: {error}"
-                    )
-                )
+                _trouble(verb, began, error)
                 raise
             if verb == "renew" and answer.live:
                 actor.recorder().add(Renewed(t=now(), worker=args[0].id, began=began))
@@ -106,6 +102,11 @@ def _told(verb: str, function: Call) -> Call:
             return answer
 
     return call
+
+
+def _trouble(verb: str, began: int, error: Exception) -> None:
+    said = f"{type(error).__name__}: {error}"
+    actor.recorder().add(Trouble(t=now(), verb=verb, began=began, error=said))
 
 
 def _write(verb: str, args: tuple[Any, ...]) -> int | None:
@@ -154,7 +155,12 @@ def _between(exchange: Call) -> Call:
     @functools.wraps(exchange)
     async def call(*args: Any, **kwargs: Any) -> Any:
         _point("before", begins=True)
-        answer = await exchange(*args, **kwargs)
+        began = now()
+        try:
+            answer = await exchange(*args, **kwargs)
+        except Exception as error:  # a store with a database goes on without its lane, and says so
+            _trouble("exchange", began, error)
+            raise
         _point("after")
         return answer
 
