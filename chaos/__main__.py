@@ -2,6 +2,7 @@
 
 python -m chaos list
 python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
+python -m chaos endure --on DEPLOYMENT [--jobs N] [--kills N] [--rate N] [--seed N]
 python -m chaos check HISTORY --lease SECONDS
 """
 
@@ -10,51 +11,70 @@ import random
 import sys
 from pathlib import Path
 
+from chaos.catalogue import named, names
 from chaos.checker import check
 from chaos.runner import run
-from chaos.scenarios import all_names, named
-from chaos.stage import DEPLOYMENTS
+from chaos.scenarios import Scenario
+from chaos.stage import DEPLOYMENTS, Deployment
+from chaos.trials import Length, endurance
 
 
 def main() -> int:
     """Do what the command line says; the exit code is 0 if every history was good."""
-    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every scenario of every deployment")
-    one = commands.add_parser("run", help="run scenarios; all of a deployment where none is named")
-    one.add_argument("scenarios", nargs="*", metavar="SCENARIO")
-    one.add_argument("--on", choices=DEPLOYMENTS, action="append", metavar="DEPLOYMENT")
-    one.add_argument("--seed", type=int)
-    judge = commands.add_parser("check", help="judge a history that was kept")
-    judge.add_argument("history", type=Path)
-    judge.add_argument("--lease", type=float, default=3.0)
-    given = parser.parse_args()
+    given = _parser().parse_args()
     match given.command:
         case "list":
             for deployment in DEPLOYMENTS.values():
-                print(f"{deployment.name}: {', '.join(all_names(deployment))}")
+                print(f"{deployment.name}: {', '.join(names(deployment))}")
             return 0
         case "run":
             return _run(given.scenarios, given.on or list(DEPLOYMENTS), given.seed)
+        case "endure":
+            length = Length(given.jobs, given.kills, given.rate)
+            deployment = DEPLOYMENTS[given.on]
+            return 1 - _good(endurance(deployment, length), deployment, given.seed)
         case _:
             judgement = check(given.history, lease=given.lease)
             print(judgement)
             return 0 if judgement.good else 1
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every scenario of every deployment")
+    some = commands.add_parser("run", help="run scenarios; all of a deployment where none is named")
+    some.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    some.add_argument("--on", choices=DEPLOYMENTS, action="append", metavar="DEPLOYMENT")
+    some.add_argument("--seed", type=int)
+    long = commands.add_parser("endure", help="many jobs and kills: 40 minutes as it comes")
+    long.add_argument("--on", choices=DEPLOYMENTS, default="hybrid-postgresql")
+    long.add_argument("--jobs", type=int, default=Length().jobs)
+    long.add_argument("--kills", type=int, default=Length().kills)
+    long.add_argument("--rate", type=float, default=Length().rate, help="jobs enqueued in a second")
+    long.add_argument("--seed", type=int)
+    judge = commands.add_parser("check", help="judge a history that was kept")
+    judge.add_argument("history", type=Path)
+    judge.add_argument("--lease", type=float, default=3.0)
+    return parser
+
+
 def _run(scenarios: list[str], deployments: list[str], seed: int | None) -> int:
     failed = 0
     for name in deployments:
         deployment = DEPLOYMENTS[name]
-        for scenario in scenarios or all_names(deployment):
-            if scenario not in all_names(deployment):
-                continue
-            drawn = random.getrandbits(32) if seed is None else seed
-            outcome = run(named(scenario, deployment), deployment, drawn)
-            failed += not outcome.judgement.good
-            outcome.save()
-            print(outcome.told(), flush=True)
+        known = list(names(deployment))
+        for scenario in [one for one in scenarios or known if one in known]:
+            failed += not _good(named(scenario, deployment), deployment, seed)
     return 1 if failed else 0
+
+
+def _good(scenario: Scenario, deployment: Deployment, seed: int | None) -> bool:
+    """Run it, keep what it came to and tell it; whether its history was good."""
+    outcome = run(scenario, deployment, random.getrandbits(32) if seed is None else seed)
+    outcome.save()
+    print(outcome.told(), flush=True)
+    return outcome.judgement.good
 
 
 if __name__ == "__main__":

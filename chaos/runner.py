@@ -31,13 +31,13 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
         measures = measure(lives)
         kept = "" if judgement.good else _keep(stage, scenario)
         points = stage.points_met()
-    name = shlex.quote(scenario.name)
+    command = scenario.command or f"run {shlex.quote(scenario.name)}"
     return Outcome(
         scenario=scenario.name,
         deployment=deployment.name,
         seed=seed,
         seconds=round(time.monotonic() - began, 1),
-        again=f"python -m chaos run {name} --on {deployment.name} --seed {seed}",
+        again=f"python -m chaos {command} --on {deployment.name} --seed {seed}",
         points=points,
         judgement=judgement,
         measures=measures,
