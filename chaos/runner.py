@@ -19,12 +19,11 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
     """Play a scenario, and judge it."""
     began, moment = time.monotonic(), datetime.datetime.now(datetime.UTC)
     with Stage(deployment, scenario.setup, seed) as stage:
-        stage.start_trees()
-        for _ in range(scenario.producers):
-            stage.produce(scenario.plan)
-        stage.until_flowing()
-        scenario.play(stage)
-        _come_to_rest(stage, scenario.drain)
+        try:
+            _play(stage, scenario)
+        except Exception as error:
+            error.add_note(f"what it left behind is in {_keep(stage, scenario)}")
+            raise
         lives = Lives.of(stage.history, slack=2 * scenario.setup.lease)
         forgets = scenario.power and deployment.database is None
         judgement = judge(lives, power=not forgets)
@@ -46,6 +45,15 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
         commit=results.commit(),
         began=moment.isoformat(timespec="seconds"),
     )
+
+
+def _play(stage: Stage, scenario: Scenario) -> None:
+    stage.start_trees()
+    for _ in range(scenario.producers):
+        stage.produce(scenario.plan)
+    stage.until_flowing()
+    scenario.play(stage)
+    _come_to_rest(stage, scenario.drain)
 
 
 def _come_to_rest(stage: Stage, limit: float) -> None:
