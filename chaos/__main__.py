@@ -4,6 +4,7 @@ python -m chaos list
 python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
 python -m chaos endure --on DEPLOYMENT [--jobs N] [--kills N] [--rate N] [--seed N]
 python -m chaos check HISTORY --lease SECONDS
+python -m chaos report [RESULTS]
 """
 
 import argparse
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from chaos.catalogue import named, names
 from chaos.checker import check
+from chaos.report import PAGE, report, write
+from chaos.results import RESULTS, load
 from chaos.runner import run
 from chaos.scenarios import Scenario
 from chaos.stage import DEPLOYMENTS, Deployment
@@ -33,6 +36,13 @@ def main() -> int:
             length = Length(given.jobs, given.kills, given.rate)
             deployment = DEPLOYMENTS[given.on]
             return 1 - _good(endurance(deployment, length), deployment, given.seed)
+        case "report":
+            if not (outcomes := load(given.results)):
+                print(f"there are no results in {given.results}: run some scenarios first")
+                return 1
+            write(report(outcomes))
+            print(f"wrote what {len(outcomes)} runs came to into {PAGE}")
+            return 0
         case _:
             judgement = check(given.history, lease=given.lease)
             print(judgement)
@@ -56,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("check", help="judge a history that was kept")
     judge.add_argument("history", type=Path)
     judge.add_argument("--lease", type=float, default=3.0)
+    told = commands.add_parser("report", help="write what all runs came to into the docs")
+    told.add_argument("results", nargs="?", type=Path, default=RESULTS)
     return parser
 
 

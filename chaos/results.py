@@ -15,6 +15,8 @@ from chaos.measures import Measures
 KEPT: Final = Path(".chaos")
 """Where results, and the histories of failed runs, are kept."""
 
+RESULTS: Final = KEPT / "results"
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a run came to.
@@ -58,15 +60,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     def save(self) -> Path:
         """Keep it; returns where."""
-        folder = KEPT / "results"
-        folder.mkdir(parents=True, exist_ok=True)
+        RESULTS.mkdir(parents=True, exist_ok=True)
         name = f"{self.deployment} {self.scenario} {self.seed} {self.began}".replace(" ", "-")
-        path = folder / f"{name.replace(':', '')}.json"
+        path = RESULTS / f"{name.replace(':', '')}.json"
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
         return path
 
 
-def load(folder: Path = KEPT / "results") -> list[Outcome]:
+def load(folder: Path = RESULTS) -> list[Outcome]:
     """All that were kept, the oldest first."""
     found = [
         msgspec.json.decode(path.read_bytes(), type=Outcome, dec_hook=_counter)

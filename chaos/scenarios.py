@@ -15,6 +15,9 @@ from chaos.stage import Deployment, Setup, Stage
 CALM: Final = 1.0
 """Seconds of work before a fault and after it."""
 
+LONG: Final = 10.0
+"""Seconds from which on a fault is injected only once."""
+
 MIX: Final = {
     "work": 12,
     "work_in_thread": 4,
@@ -50,11 +53,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     command: str = ""
 
 
-def alone(fault: Fault, setup: Setup | None = None, rounds: int = 2) -> Scenario:
-    """One fault, so many times, among ordinary work."""
+def alone(fault: Fault, setup: Setup | None = None) -> Scenario:
+    """One fault, twice if it is short, among ordinary work."""
 
     def play(stage: Stage) -> None:
-        for _ in range(rounds):
+        for _ in range(1 if fault.lasts(stage.setup.lease) > LONG else 2):
             stage.wait(CALM)
             with fault.inject(stage):
                 stage.wait(fault.lasts(stage.setup.lease))
