@@ -299,6 +299,27 @@ FINE: list[tuple[str, Tell]] = [
         ),
     ),
     (
+        "retried by hand before its worker knew that it had failed",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .leave("fail")
+            .fail_and_retry()
+            .done(2)
+            .keep(
+                2,
+                kills=0,
+                changes=(
+                    *RAN[:2],
+                    change("running", "failed", 1),
+                    change("failed", "queued", 1, "retried"),
+                    change("queued", "running", 2),
+                    change("running", "succeeded", 2),
+                ),
+            )
+        ),
+    ),
+    (
         "cancelled",
         lambda s: s.enqueue().steer("cancel").keep(state="cancelled", changes=(), result=None),
     ),
