@@ -3,6 +3,7 @@
 python -m chaos list
 python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
 python -m chaos endure --on DEPLOYMENT [--jobs N] [--kills N] [--rate N] [--seed N]
+python -m chaos peers [NAME…]
 python -m chaos check HISTORY --lease SECONDS
 python -m chaos report [RESULTS]
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from chaos.catalogue import named, names
 from chaos.checker import check
+from chaos.peers import contest
 from chaos.report import PAGE, report, write
 from chaos.results import RESULTS, load
 from chaos.runner import run
@@ -36,6 +38,8 @@ def main() -> int:
             length = Length(given.jobs, given.kills, given.rate)
             deployment = DEPLOYMENTS[given.on]
             return 1 - _good(endurance(deployment, length), deployment, given.seed)
+        case "peers":
+            return _peers(given.names, given.seed)
         case "report":
             if not (outcomes := load(given.results)):
                 print(f"there are no results in {given.results}: run some scenarios first")
@@ -66,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("check", help="judge a history that was kept")
     judge.add_argument("history", type=Path)
     judge.add_argument("--lease", type=float, default=3.0)
+    others = commands.add_parser("peers", help="the same faults for other systems")
+    others.add_argument("names", nargs="*", metavar="NAME", help=" | ".join(contest.ENTRIES))
+    others.add_argument("--seed", type=int, default=1)
     told = commands.add_parser("report", help="write what all runs came to into the docs")
     told.add_argument("results", nargs="?", type=Path, default=RESULTS)
     return parser
@@ -79,6 +86,16 @@ def _run(scenarios: list[str], deployments: list[str], seed: int | None) -> int:
         for scenario in [one for one in scenarios or known if one in known]:
             failed += not _good(named(scenario, deployment), deployment, seed)
     return 1 if failed else 0
+
+
+def _peers(wanted: list[str], seed: int) -> int:
+    """Whatever it comes to is kept: these are no tests."""
+    for entry in contest.ENTRIES.values():
+        if not wanted or entry.name in wanted or entry.peer in wanted:
+            result = contest.play(entry, seed)
+            contest.save(result)
+            print(result.told(), flush=True)
+    return 0
 
 
 def _good(scenario: Scenario, deployment: Deployment, seed: int | None) -> bool:
