@@ -197,14 +197,17 @@ async def crowd(seconds: float) -> int:
     """Keeps all connections to the store, and all threads of the loop, in use."""
     with told() as run:
         ends = time.monotonic() + seconds
-        threads = [asyncio.create_task(asyncio.to_thread(time.sleep, seconds)) for _ in range(64)]
 
         async def ask() -> None:
             while time.monotonic() < ends:
                 with contextlib.suppress(StoreError):
                     await app.jobs.aget(run.job.id)
 
-        await asyncio.gather(*threads, *(ask() for _ in range(CROWD)))
+        async def keep_thread() -> None:
+            while time.monotonic() < ends:
+                await asyncio.to_thread(time.sleep, 0.2)
+
+        await asyncio.gather(*(ask() for _ in range(CROWD)), *(keep_thread() for _ in range(64)))
         return run.effect()
 
 

@@ -262,7 +262,7 @@ class Contest:
         """What the checker says of a part: what is kept of a job is that it was done."""
         lives = _part(Lives.of(self.history, slack=60.0), prefix)
         for job, life in lives.jobs.items():
-            if _finished(life):
+            if life.leaves:
                 life.kept = _kept(job, life)
         lives.drained = Drained(t=now(), ok=True)
         return judge(lives, events=False)
