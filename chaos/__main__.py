@@ -44,7 +44,7 @@ def main() -> int:
             if not (outcomes := load(given.results)):
                 print(f"there are no results in {given.results}: run some scenarios first")
                 return 1
-            write(report(outcomes))
+            write(report(outcomes, contest.load()))
             print(f"wrote what {len(outcomes)} runs came to into {PAGE}")
             return 0
         case _:

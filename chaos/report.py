@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from chaos.figures import ZERO, figures
+from chaos.peers import contest
+from chaos.peers.contest import Result
 from chaos.results import Outcome
 from chaos.stage import DEPLOYMENTS
 
@@ -17,7 +19,7 @@ BEGIN: Final = "<!-- results: written by chaos/report.py -->"
 END: Final = "<!-- end of the results -->"
 
 
-def report(outcomes: list[Outcome]) -> str:
+def report(outcomes: list[Outcome], others: list[Result]) -> str:
     """All results, as a part of a page."""
     parts = [
         _whence(outcomes),
@@ -31,6 +33,7 @@ def report(outcomes: list[Outcome]) -> str:
         ),
         "### Counters\n",
         table(("", *DEPLOYMENTS), _counters(outcomes)),
+        *_others(others),
         "### Faults, and jobs in flight at them\n",
         "How often each was injected / how many deliveries ran on what it struck.\n",
         table(("fault", *DEPLOYMENTS), _faults(outcomes)),
@@ -105,6 +108,49 @@ def _counters(outcomes: list[Outcome]) -> Iterator[list[str]]:
     yield summed("**all other anomalies**", others)
     lost = {id(one): one.judgement.tolerated["lost"] for one in outcomes}
     yield summed("lost to a power failure of Valkey alone", lost)
+
+
+def _others(others: list[Result]) -> Iterator[str]:
+    """The other systems, and what they were set to."""
+    if not others:
+        return
+    yield "### Others, under the same faults\n"
+    yield (
+        f"{contest.KILLS} times a third of the workers is killed and replaced; {contest.RESTARTS} "
+        "times the server is killed and started again (Valkey with its append-only file, "
+        "PostgreSQL with an immediate stop); then, where there is a Valkey, `FLUSHALL`. The jobs "
+        f"take 0.1 to 1 s, {contest.RATE:g} of them are enqueued in a second. *Lost* are those "
+        f"that were acknowledged and not done {contest.REST:g} s after the last fault; of them, "
+        "some would have come back later, as the settings tell. *Exposed* ran on what was killed. "
+        "It is the time from the kill until an exposed job ran again.\n"
+    )
+    head = (
+        "system",
+        "killed: lost / jobs",
+        "exposed",
+        "ran again",
+        "restarted: lost",
+        "flushed: lost",
+    )
+    yield table((*head, "done twice"), (_contestant(one) for one in others))
+    yield table(
+        ("system", "version", "settings"), ((one.name, one.version, one.settings) for one in others)
+    )
+
+
+def _contestant(one: Result) -> list[str]:
+    killed, restarted = one.parts["workers killed"], one.parts["server restarted"]
+    flushed = one.parts.get("FLUSHALL")
+    again = sorted(killed.again)
+    return [
+        one.name,
+        f"{killed.lost} / {killed.jobs}",
+        str(killed.exposed),
+        f"{again[len(again) // 2]:.1f} s, max {again[-1]:.1f} s" if again else "never",
+        f"{restarted.lost} / {restarted.jobs}",
+        f"{flushed.lost} / {flushed.jobs}" if flushed else "",
+        str(sum(part.done_twice for part in one.parts.values())),
+    ]
 
 
 def _faults(outcomes: list[Outcome]) -> Iterator[list[str]]:

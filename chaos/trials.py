@@ -15,7 +15,7 @@ from chaos.servers import until
 from chaos.stage import Deployment, Setup, Stage
 from ferryman import Ferryman
 
-KILLS: Final = 40
+KILLS: Final = 30
 CHILDREN_KILLS: Final = 20
 STOPS: Final = 16
 PAIRS: Final = 4
@@ -41,10 +41,10 @@ def killed_trees() -> Scenario:
         for _ in range(KILLS):
             with processes.tree_killed(stage):
                 pass
-            stage.wait(KILL_EVERY)
+            stage.wait(2 * KILL_EVERY)
 
-    setup = Setup(lease=10.0, sweep=1.0, timeout=10.0, trees=3)
-    plan = Plan(name="p", seed=0, rate=12.0, batch=4, seconds=2.0, mix={"work": 1}, extras=False)
+    setup = Setup(lease=10.0, sweep=1.0, timeout=10.0, trees=4)
+    plan = Plan(name="p", seed=0, rate=8.0, batch=4, seconds=2.0, mix={"work": 1}, extras=False)
     return Scenario(name="hosts killed", play=play, setup=setup, plan=plan)
 
 
