@@ -76,7 +76,7 @@ PLANTED: list[tuple[str, str, Tell]] = [
     (
         "unexplained",
         "the fault was before it",
-        lambda s: s.enqueue().fault("process", (7,)).start().done(2).keep(2, kills=0),
+        lambda s: s.enqueue().fault("process", (7,)).wait(1).start().done(2).keep(2, kills=0),
     ),
     (
         "unexplained",
@@ -239,6 +239,10 @@ FINE: list[tuple[str, Tell]] = [
     (
         "killed",
         lambda s: s.enqueue().start().fault("process", (7,), charges=True).done(2).keep(2),
+    ),
+    (
+        "claimed before its process was stopped, begun when that went on",
+        lambda s: s.enqueue().fault("process", (7,)).start().done(2).keep(2, kills=0),
     ),
     (
         "in a child that was killed with its parent",

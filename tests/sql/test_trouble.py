@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from ferryman.stores.base import JobFilter
 from ferryman.stores.sql.store import SqlStore
 from tests.clock import FakeClock
 from tests.contract.world import World, ending, new_job
+from tests.proxy import Proxy
 from tests.sql.conftest import until
 
 sqlite_only = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -220,6 +222,23 @@ async def test_a_call_is_bounded_in_time(settings: Settings, engine: Engine) -> 
 
 
 @pytest.mark.usefixtures("own_database")
+@postgresql_only
+async def test_a_server_that_falls_silent_is_not_waited_for(settings: Settings) -> None:
+    proxy = Proxy(settings.database_url or "")
+    url = f"postgresql://postgres@127.0.0.1:{proxy.port}/{urlsplit(settings.database_url).path[1:]}"
+    with proxy:
+        silent = msgspec.structs.replace(settings, database_url=url, store_timeout=3.0)
+        async with _opened(silent) as store:
+            await store.submit([new_job("a")])
+            proxy.stall()
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await store.submit([new_job("b")])
+            assert time.monotonic() - begun < 8.0
+            proxy.mend()
+            assert [one.job_id for one in await store.submit([new_job("b")])] == ["b"]
+
+
 @postgresql_only
 async def test_a_server_at_its_limit_of_connections_is_unavailable(
     settings: Settings, engine: Engine
