@@ -104,7 +104,7 @@ def _told(verb: str, function: Call) -> Call:
     return call
 
 
-def _trouble(verb: str, began: int, error: Exception) -> None:
+def _trouble(verb: str, began: int, error: BaseException) -> None:
     said = f"{type(error).__name__}: {error}"
     actor.recorder().add(Trouble(t=now(), verb=verb, began=began, error=said))
 
@@ -158,7 +158,7 @@ def _between(exchange: Call) -> Call:
         began = now()
         try:
             answer = await exchange(*args, **kwargs)
-        except Exception as error:  # a store with a database goes on without its lane, and says so
+        except BaseException as error:  # also when a store with a database gives up waiting
             _trouble("exchange", began, error)
             raise
         _point("after")
