@@ -19,7 +19,7 @@ class Proxy:
         parts = urlsplit(target)
         self._target = (parts.hostname or "", parts.port or 0)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
+        self._port = self._listener.getsockname()[1]
         self._up = True
         self._flowing = threading.Event()
         self._flowing.set()
@@ -28,7 +28,7 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._ended = threading.Event()
         self.refused = 0
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def __enter__(self) -> Self:
         self._start(self._accept)
