@@ -258,14 +258,16 @@ class Contest:
             for line in path.read_bytes().splitlines()
         )
 
-    def judged(self, prefix: str) -> Judgement:
-        """What the checker says of a part: what is kept of a job is that it was done."""
-        lives = _part(Lives.of(self.history, slack=60.0), prefix)
-        for job, life in lives.jobs.items():
-            if life.leaves:
-                life.kept = _kept(job, life)
-        lives.drained = Drained(t=now(), ok=True)
-        return judge(lives, events=False)
+
+def judged(lives: Lives, prefix: str) -> Judgement:
+    """What the checker says of the jobs whose ids begin so. What is kept of one is that it was
+    done, for there is nothing that all systems tell of it."""
+    lives = _part(lives, prefix)
+    for job, life in lives.jobs.items():
+        if life.leaves:
+            life.kept = _kept(job, life)
+    lives.drained = Drained(t=now(), ok=True)
+    return judge(lives, events=False)
 
 
 def _part(lives: Lives, prefix: str) -> Lives:
@@ -328,21 +330,21 @@ def play(entry: Entry, seed: int) -> Result:
                 contest.kill_workers()
                 contest.wait(BETWEEN)
         contest.rest("kill")
-        parts["workers killed"] = _of(contest.judged("kill"), "workers killed")
+        parts["workers killed"] = _of(_judged(contest, "kill"), "workers killed")
         with contest.producing("restart"):
             for _ in range(RESTARTS):
                 contest.wait(CALM)
                 contest.restart()
             contest.wait(CALM)
         contest.rest("restart")
-        parts["server restarted"] = _of(contest.judged("restart"), "server restarted")
+        parts["server restarted"] = _of(_judged(contest, "restart"), "server restarted")
         if "valkey" in entry.servers:
             with contest.producing("flush"):
                 contest.wait(CALM)
                 contest.flush()
                 contest.wait(CALM)
             contest.rest("flush")
-            parts["FLUSHALL"] = _of(contest.judged("flush"), "flushed")
+            parts["FLUSHALL"] = _of(_judged(contest, "flush"), "flushed")
     return Result(
         name=entry.name,
         version=_version(entry),
@@ -352,6 +354,10 @@ def play(entry: Entry, seed: int) -> Result:
         commit=results.commit(),
         began=began,
     )
+
+
+def _judged(contest: Contest, prefix: str) -> Judgement:
+    return judged(Lives.of(contest.history, slack=60.0), prefix)
 
 
 def _of(judgement: Judgement, fault: str) -> Part:
