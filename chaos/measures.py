@@ -28,7 +28,7 @@ class Measures(msgspec.Struct, kw_only=True):
         noticed: from the beginning of such a fault until a worker process had a call that failed;
             as long as the fault where it had none.
         zombies: deliveries that were stopped, and whose jobs began elsewhere meanwhile.
-        zombie_writes: what those tried to write after they went on.
+        zombie_writes: what those tried to write after that.
         leases_lost: deliveries that were taken away because their lease was over.
         rates: completions in a second of each phase, by its name.
     """
@@ -127,13 +127,15 @@ def _of_processes(lives: Lives, one: Happening, running: Running, into: Measures
         if given:
             seconds = round((min(given) - one.begun) / SECOND, 3)
             into.handed_back.setdefault(one.name, []).append(seconds)
-        if "stopped" in one.name and _overtaken(life, start, one.healed):
+        elsewhere = _elsewhere(life, start)
+        if "stopped" in one.name and elsewhere < one.healed:
             into.zombies += 1
-            into.zombie_writes += _wrote(life, start.token, one.healed)
+            into.zombie_writes += _wrote(life, start.token, elsewhere)
 
 
-def _overtaken(life: Life, start: Start, moment: int) -> bool:
-    return any(other.token > start.token and other.t < moment for other in life.starts)
+def _elsewhere(life: Life, start: Start) -> int:
+    """When its job began again under a higher token."""
+    return min((other.t for other in life.starts if other.token > start.token), default=NEVER)
 
 
 def _wrote(life: Life, token: int, after: int) -> int:

@@ -118,7 +118,8 @@ def _others(others: list[Result]) -> Iterator[str]:
     yield (
         f"{contest.KILLS} times a third of the workers is killed and replaced; {contest.RESTARTS} "
         "times the server is killed and started again (Valkey with its append-only file, "
-        "PostgreSQL with an immediate stop); then, where there is a Valkey, `FLUSHALL`. The jobs "
+        "PostgreSQL with an immediate stop); then, where there is a Valkey, `FLUSHALL` "
+        f"while {contest.BACKLOG:g} s of jobs wait. The jobs "
         f"take 0.1 to 1 s, {contest.RATE:g} of them are enqueued in a second. *Lost* are those "
         f"that were acknowledged and not done {contest.REST:g} s after the last fault; of them, "
         "some would have come back later, as the settings tell. *Exposed* ran on what was killed. "

@@ -66,12 +66,16 @@ def killed_children() -> Scenario:
 
 
 def zombies() -> Scenario:
-    """Workers that are stopped past their leases, and go on with jobs that others have by then."""
+    """Workers that are stopped past their leases, and go on with jobs that others have by then.
+
+    Where only the supervisor is stopped, its processes finish what is no longer theirs.
+    """
 
     def play(stage: Stage) -> None:
         stage.wait(5.0)
-        for _ in range(STOPS):
-            with processes.tree_stopped(stage):
+        for number in range(STOPS):
+            stop = processes.supervisor_stopped if number % 2 else processes.tree_stopped
+            with stop(stage):
                 stage.wait(1.8 * stage.setup.lease + 0.5)
             stage.wait(2 * CALM)
 

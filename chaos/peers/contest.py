@@ -35,6 +35,8 @@ RESTARTS: Final = 3
 REST: Final = 100.0
 """Seconds that lost jobs are waited for: all default lapses of a minute are over by then."""
 CALM: Final = 5.0
+BACKLOG: Final = 3.0
+"""Seconds of jobs that wait when all is flushed."""
 
 
 class Entry(NamedTuple):
@@ -225,11 +227,15 @@ class Contest:
                 server.start()
 
     def flush(self) -> None:
-        """`FLUSHALL`."""
+        """`FLUSHALL`, while some jobs wait: the workers are held up for a moment before."""
         valkey = self.servers["valkey"]
         assert isinstance(valkey, Valkey)  # noqa: S101 - it is entered with one
+        held = [pid for worker in self.workers for pid in _tree(worker)]
         with self.fault("flushed", "store"):
+            _send(held, signal.SIGSTOP)
+            time.sleep(BACKLOG)
             valkey.command("FLUSHALL")
+            _send(held, signal.SIGCONT)
 
     @contextlib.contextmanager
     def fault(self, name: str, scope: Scope, targets: list[int] | None = None) -> Iterator[None]:
@@ -308,10 +314,14 @@ def _tree(process: subprocess.Popen[bytes]) -> list[int]:
     return []
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for pid in _tree(process):
+def _send(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _send(_tree(process), signal.SIGKILL)
     process.wait()
 
 
