@@ -130,8 +130,8 @@ def _others(others: list[Result]) -> Iterator[str]:
         "killed: lost / jobs",
         "exposed",
         "ran again",
-        "restarted: lost",
-        "flushed: lost",
+        "restarted: lost / jobs",
+        "flushed: lost / jobs",
     )
     yield table((*head, "done twice"), (_contestant(one) for one in others))
     yield table(
