@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n 4 --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check model bench bench-all chaos chaos-planted chaos-points chaos-smoke format docs lock clean
+.PHONY: help demo test check model bench bench-all chaos chaos-planted chaos-points chaos-smoke chaos-long chaos-peers format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,7 +46,7 @@ bench: $(VENV)/ready ## Ferryman side by side with the best others (10 to 15 min
 bench-all: $(VENV)/ready ## All systems and workloads (hours); BENCH_ARGS="--only NAME,..." for some
 	$(BIN)/python -m benchmarks.compare --full $(BENCH_ARGS)
 
-chaos: $(VENV)/ready chaos-planted chaos-points ## Inject every fault on every deployment (an hour); CHAOS_ARGS="--on NAME"
+chaos: $(VENV)/ready chaos-planted chaos-points ## Inject every fault on every deployment (hours); CHAOS_ARGS="--on NAME"
 	$(BIN)/python -m chaos run $(CHAOS_ARGS)
 
 chaos-planted: $(VENV)/ready ## See whether each fault that is planted in the code is caught (10 minutes)
@@ -57,6 +57,12 @@ chaos-points: $(VENV)/ready ## Kill a process before and after each call to a se
 
 chaos-smoke: $(VENV)/ready ## A few faults on every deployment, as in `make test` (a minute)
 	$(BIN)/pytest -n 3 tests/chaos/test_smoke.py
+
+chaos-long: $(VENV)/ready ## 1,000,000 jobs and 1,000 kills, in about 40 minutes; CHAOS_ARGS="--on NAME"
+	$(BIN)/python -m chaos endure $(CHAOS_ARGS)
+
+chaos-peers: $(VENV)/ready ## The same faults for other systems (an hour or two)
+	$(BIN)/python -m chaos peers $(CHAOS_ARGS)
 
 format: $(VENV)/ready ## Format the code and sort its imports
 	$(BIN)/ruff format .

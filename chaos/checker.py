@@ -263,7 +263,7 @@ class _Judge:
             elif any(
                 one.verdict == "applied" and one.state in TERMINAL and one.given < effect.t
                 for one in life.told
-                # It took effect before its writer heard of that, and so may the retry have.
+                # It may be retried before its worker is told that it has ended.
                 if one.token < effect.token and not _retried(life, one.asked, effect.t)
             ):
                 yield "effects", f"one under token {effect.token}, and the job had ended"

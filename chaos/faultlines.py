@@ -11,6 +11,10 @@ from chaos.lives import SECOND, Happening, Life
 ALL: Final = -1.0
 """What a fault forgets that makes the store lose everything."""
 
+RESUMED: Final = SECOND // 2
+"""After a process that was stopped goes on, it begins what it had claimed before, within this. One
+that was killed begins nothing any more."""
+
 
 class Stretches:
     """Stretches of time, of which those that touch are one."""
@@ -58,7 +62,7 @@ class Faultlines:
         """Whether a fault may have ended a delivery before its job started again."""
         for pid in (before.pid, before.parent):
             struck = self._processes.get(pid)
-            if struck is not None and struck.touch(before.t, again):
+            if struck is not None and struck.touch(before.t - RESUMED, again):
                 return True
         return self._store.touch(before.t, again)
 

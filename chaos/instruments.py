@@ -102,11 +102,7 @@ def _told(verb: str, function: Call) -> Call:
             try:
                 answer = await function(store, *args, **kwargs)
             except Exception as error:
-                actor.recorder().add(
-                    Trouble(
-                        t=now(), verb=verb, began=began, error=f"{type(error).__name__}: {error}"
-                    )
-                )
+                _trouble(verb, began, error)
                 raise
             if verb == "renew" and answer.live:
                 actor.recorder().add(Renewed(t=now(), worker=args[0].id, began=began))
@@ -117,6 +113,11 @@ def _told(verb: str, function: Call) -> Call:
             return answer
 
     return call
+
+
+def _trouble(verb: str, began: int, error: BaseException) -> None:
+    said = f"{type(error).__name__}: {error}"
+    actor.recorder().add(Trouble(t=now(), verb=verb, began=began, error=said))
 
 
 def _write(verb: str, args: tuple[Any, ...]) -> int | None:
@@ -166,7 +167,12 @@ def _between(exchange: Call) -> Call:
     async def call(link: Link, calls: Sequence[StoreCall[Any]]) -> Any:
         names = (str(one.arguments[0]) if one.script is None else one.script.name for one in calls)
         _before("+".join(dict.fromkeys(names)))
-        answer = await exchange(link, calls)
+        began = now()
+        try:
+            answer = await exchange(link, calls)
+        except BaseException as error:  # also when a store with a database gives up waiting
+            _trouble("exchange", began, error)
+            raise
         _after()
         return answer
 

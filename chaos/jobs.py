@@ -11,13 +11,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from chaos import actor, instruments
 from chaos.history import Fault, Leave, Start, now
 from chaos.sink import effect
 from ferryman import Ferryman, Permanent, Retry, Snooze, current_job
 from ferryman.client.context import JobContext
+from ferryman.domain.errors import StoreError
 
 app = Ferryman()
 
@@ -25,6 +26,9 @@ if actor.acts():
     instruments.install()
 
 TWICE = Retry(max_attempts=2, delays=(0.2,))
+
+CROWD: Final = 200
+"""Calls to a store at a time, which has fewer connections."""
 
 How = Literal["done", "error", "fail", "again", "kill"]
 
@@ -189,6 +193,25 @@ async def block(seconds: float) -> int:
     """Blocks the loop of the worker process."""
     with told() as run:
         time.sleep(seconds)  # noqa: ASYNC251 - this is the fault
+        return run.effect()
+
+
+@app.task
+async def crowd(seconds: float) -> int:
+    """Keeps all connections to the store, and all threads of the loop, in use."""
+    with told() as run:
+        ends = time.monotonic() + seconds
+
+        async def ask() -> None:
+            while time.monotonic() < ends:
+                with contextlib.suppress(StoreError):
+                    await app.jobs.aget(run.job.id)
+
+        async def keep_thread() -> None:
+            while time.monotonic() < ends:
+                await asyncio.to_thread(time.sleep, 0.2)
+
+        await asyncio.gather(*(ask() for _ in range(CROWD)), *(keep_thread() for _ in range(64)))
         return run.effect()
 
 

@@ -93,13 +93,17 @@ class Life:
 
 
 class Happening(NamedTuple):
-    """A fault from its beginning to its end, with the lag of the machine as one of a kind."""
+    """A fault from its beginning to its end, with the lag of the machine as one of a kind.
+
+    `healed` is when it was over, `ended` when the leases that it may have cost were, too.
+    """
 
     name: str
     scope: history.Scope
     targets: frozenset[int]
     charges: bool
     begun: int
+    healed: int
     ended: int
     forgets: float
 
@@ -115,7 +119,10 @@ class Lives:
     def __init__(self, slack: int) -> None:
         self.jobs: defaultdict[str, Life] = defaultdict(Life)
         self.happenings: list[Happening] = []
-        self.troubles: list[Trouble] = []
+        self.troubles: list[tuple[int, Trouble]] = []
+        """Calls that failed, with the process that made them."""
+        self.actors: set[tuple[str, int]] = set()
+        """The role and the process of each that wrote a file."""
         self.marks: list[Mark] = []
         self.lags: list[Lag] = []
         self.renewed: dict[str, int] = {}
@@ -125,6 +132,7 @@ class Lives:
         self._slack = slack
         self._open: dict[tuple[str, int], Any] = {}
         self._file = ""
+        self._actor = 0
         self._takers: dict[type[Any], Callable[[Any], None]] = {
             Enqueue: self._keep,
             Enqueued: self._enqueued,
@@ -136,7 +144,7 @@ class Lives:
             Write: self._keep,
             Written: self._written,
             Renewed: self._renewed,
-            Trouble: self.troubles.append,
+            Trouble: lambda line: self.troubles.append((self._actor, line)),
             Fault: self._keep,
             Healed: self._healed,
             Lag: self.lags.append,
@@ -161,6 +169,9 @@ class Lives:
     def take(self, file: str, lines: Iterable[AnyLine]) -> None:
         """Take some lines of a file in."""
         self._file = file
+        role, pid, _ = file.rsplit("-", 2)
+        self._actor = int(pid)
+        self.actors.add((role, self._actor))
         takers = self._takers
         for line in lines:
             self.lines += 1
@@ -253,6 +264,7 @@ class Lives:
                 frozenset(fault.targets),
                 fault.charges,
                 fault.t,
+                ended,
                 min(NEVER, ended + slack),
                 fault.forgets,
             )
@@ -265,7 +277,7 @@ class Lives:
             stopped = (one for one in self.happenings if lag.pid in one.targets)
             if not any(one.begun <= lag.t and begun <= one.ended for one in stopped):
                 ended = lag.t + self._slack
-                lagged = Happening("lag", "store", frozenset(), True, begun, ended, 0.0)
+                lagged = Happening("lag", "store", frozenset(), True, begun, lag.t, ended, 0.0)
                 self.happenings.append(lagged)
 
     # -- the end ----------------------------------------------------------------------------------

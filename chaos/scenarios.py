@@ -15,6 +15,9 @@ from chaos.stage import Deployment, Setup, Stage
 CALM: Final = 1.0
 """Seconds of work before a fault and after it."""
 
+LONG: Final = 10.0
+"""Seconds from which on a fault is injected only once."""
+
 MIX: Final = {
     "work": 12,
     "work_in_thread": 4,
@@ -37,7 +40,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         power: the store may forget what it acknowledged, as far as its promise allows that.
         drain: seconds that the system may take to come to rest.
-        settles: whether the lane has to agree with the database in the end.
+        command: what runs it; empty is: `run` with its name.
     """
 
     name: str
@@ -47,13 +50,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     producers: int = 1
     power: bool = False
     drain: float = 90.0
+    command: str = ""
 
 
-def alone(fault: Fault, setup: Setup | None = None, rounds: int = 2) -> Scenario:
-    """One fault, so many times, among ordinary work."""
+def alone(fault: Fault, setup: Setup | None = None) -> Scenario:
+    """One fault, twice if it is short, among ordinary work."""
 
     def play(stage: Stage) -> None:
-        for _ in range(rounds):
+        for _ in range(1 if fault.lasts(stage.setup.lease) > LONG else 2):
             stage.wait(CALM)
             with fault.inject(stage):
                 stage.wait(fault.lasts(stage.setup.lease))
@@ -186,24 +190,3 @@ def _marching(stage: Stage, quiet_after: float) -> Iterator[None]:
         if met > seen:
             seen, last = met, time.monotonic()
         yield
-
-
-def named(name: str, deployment: Deployment) -> Scenario:
-    """The scenario of this name."""
-    match name:
-        case "quiet":
-            return quiet()
-        case "smoke":
-            return smoke(deployment)
-        case "everything":
-            return everything(deployment)
-        case "crash points":
-            return crash_points()
-        case _:
-            return alone(faults.ALL[name])
-
-
-def all_names(deployment: Deployment) -> list[str]:
-    """Every scenario that there is for a deployment."""
-    own = [name for name, fault in faults.ALL.items() if fault.applies(deployment)]
-    return ["quiet", "smoke", *own, "crash points", "everything"]

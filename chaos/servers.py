@@ -186,7 +186,7 @@ class Postgresql(Server):
         "listen_addresses": "127.0.0.1",
         "shared_buffers": "32MB",
         "max_connections": "60",
-        "autovacuum": "off",
+        "autovacuum": "on",
         "deadlock_timeout": "200ms",
         # Small, so that it does not use up a small disk, and recovers in no time.
         "max_wal_size": "64MB",

@@ -295,7 +295,11 @@ class Stage:
     def until_flowing(self) -> None:
         """Wait until jobs run."""
         until(
-            lambda: any(b'"start"' in one.read_bytes() for one in self.history.glob("process-*")),
+            lambda: any(
+                b'"start"' in one.read_bytes()
+                for role in ("process", "child")
+                for one in self.history.glob(f"{role}-*")
+            ),
             60,
             "jobs run",
         )

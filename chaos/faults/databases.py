@@ -140,7 +140,7 @@ FAULTS: Final = (
     _postgresql("frozen", frozen, leases=LEASES),
     _postgresql("connections ended", terminated, hold=3.0),
     _postgresql("connections exhausted", exhausted, leases=LEASES),
-    _postgresql("table locked", locked, hold=20.0, leases=LEASES, joins=False),
+    _postgresql("table locked", locked, hold=30.0, joins=False),
     _postgresql("deadlocks", deadlocks, hold=3.0),
     Fault(name="sqlite held", inject=held, need="sqlite", hold=6.0, leases=LEASES),
     Fault(

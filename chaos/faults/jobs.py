@@ -58,5 +58,6 @@ FAULTS: Final = (
     _fault("eat", hold=5.0),
     _fault("block", leases=BLOCKED),
     _fault("hold", leases=BLOCKED),
+    _fault("crowd", leases=BLOCKED / 2),
     Fault(name="version skew", inject=skewed, hold=3.0, joins=False),
 )

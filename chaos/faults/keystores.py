@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from chaos.faultlines import ALL
 from chaos.faults.base import LEASES, Fault, repeated, valkey_scope
 from chaos.proxy import Proxy
 from chaos.servers import Valkey, until
@@ -67,11 +68,11 @@ def scripts_flushed(stage: Stage) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def full(stage: Stage) -> Iterator[None]:
-    """A memory limit just above what is used: new jobs are refused."""
+def full(stage: Stage, room: int = ROOM) -> Iterator[None]:
+    """A memory limit just above what is used, or below it: new jobs are refused."""
     server = _server(stage)
     with stage.fault("valkey full", "none"):
-        server.command("CONFIG", "SET", "maxmemory", int(server.info("used_memory")) + ROOM)
+        server.command("CONFIG", "SET", "maxmemory", int(server.info("used_memory")) + room)
         yield
         server.command("CONFIG", "SET", "maxmemory", 0)
 
@@ -90,8 +91,11 @@ def evicting(stage: Stage) -> Iterator[None]:
 
 @contextlib.contextmanager
 def flushed(stage: Stage) -> Iterator[None]:
-    """`FLUSHALL` of the lane."""
-    with stage.fault("lane flushed", "none"):
+    """`FLUSHALL`: of a lane, which loses nothing, or of all that there is."""
+    lane = stage.deployment.lane
+    with stage.fault(
+        "flushed", valkey_scope(stage), charges=not lane, forgets=0.0 if lane else ALL
+    ):
         _server(stage).command("FLUSHALL")
     yield
 
@@ -191,6 +195,7 @@ FAULTS: Final = (
     Fault(name="valkey full", inject=full, need="valkey", hold=3.0),
     Fault(name="lane evicting", inject=evicting, need="lane", hold=3.0),
     Fault(name="lane flushed", inject=flushed, need="lane", hold=1.0),
+    Fault(name="all flushed", inject=flushed, need="record", hold=1.0, power=True, joins=False),
     Fault(
         name="valkey power failure",
         inject=power_failed,

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, Literal
 
-from chaos.faults.base import LEASES, Fault, valkey_scope
+from chaos.faults.base import Fault, valkey_scope
 from chaos.history import Scope
 from chaos.proxy import Proxy
 from chaos.stage import Stage
 
 LATE: Final = 0.1
+OUTLASTS: Final = 12.0
+"""Seconds: longer than leases, and than a worker may take to notice that nobody answers."""
 SHARE: Final = 0.05
 """Of the replies that are lost."""
 
@@ -49,8 +51,7 @@ def _faults(to: To) -> Iterator[Fault]:
             name=f"{to} {what}",
             inject=partial(troubled, to=to, what=what, trouble=trouble, outlasts=outlasts),
             need=to,
-            hold=2.0,
-            leases=LEASES if outlasts else 0.0,
+            hold=OUTLASTS if outlasts else 2.0,
             setup={"proxied": True},
         )
 

@@ -36,11 +36,23 @@ def _running(stage: Stage, tree: Tree) -> list[int]:
     ]
 
 
+def _process(stage: Stage) -> tuple[Tree, int]:
+    """A worker, and a process of it: not of one that is about to leave."""
+
+    def find() -> tuple[Tree, int] | None:
+        stage.keep_trees()
+        tree = stage.some_tree()
+        processes = tree.processes()
+        return (tree, stage.random.choice(processes)) if processes else None
+
+    found: tuple[Tree, int] = until(find, 60, "a process is there", 0.05)
+    return found
+
+
 @contextlib.contextmanager
 def process_killed(stage: Stage) -> Iterator[None]:
     """SIGKILL of a worker process; its supervisor starts another."""
-    tree = stage.some_tree()
-    process = stage.random.choice(until(tree.processes, 30, "a process is there"))
+    tree, process = _process(stage)
     with stage.fault("process killed", "process", tree.below(process), charges=True):
         tree.send(signal.SIGKILL, [process])
     yield
@@ -92,8 +104,7 @@ def supervisor_stopped(stage: Stage) -> Iterator[None]:
 @contextlib.contextmanager
 def process_stopped(stage: Stage) -> Iterator[None]:
     """SIGSTOP of a worker process for more than a lease: it is late, and not dead."""
-    tree = stage.some_tree()
-    process = stage.random.choice(until(tree.processes, 30, "a process is there"))
+    tree, process = _process(stage)
     with stage.fault("process stopped", "none", [process]):
         tree.send(signal.SIGSTOP, [process])
         yield

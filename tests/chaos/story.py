@@ -73,6 +73,13 @@ class Story:
         self.tell(Write(t=number, number=number, what="finish", of=of))
         return self.tell(Written(t=self.clock(), number=number, verdicts=(verdict,)))
 
+    def fail_and_retry(self) -> "Story":
+        """It fails, and is retried by hand before its worker is told that this was taken in."""
+        number = self.clock()
+        self.tell(Write(t=number, number=number, what="finish", of=(("j", 1, "failed"),)))
+        self.steer("retry")
+        return self.tell(Written(t=self.clock(), number=number, verdicts=("applied",)))
+
     def progress(self, token: int, verdict: str = "applied") -> "Story":
         number = self.clock()
         self.tell(Write(t=number, number=number, what="progress", of=(("j", token, ""),)))

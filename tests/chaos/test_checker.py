@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chaos.checker import KINDS, Judgement, check
-from chaos.history import Change, Lag, Line, Recorder, Start, Write, Written
+from chaos.history import Change, Lag, Line, Recorder, Start
 from chaos.synthetic import Clock, good, write
 
 from tests.chaos.story import Story
@@ -86,7 +86,7 @@ PLANTED: list[tuple[str, str, Tell]] = [
     (
         "unexplained",
         "the fault was before it",
-        lambda s: s.enqueue().fault("process", (7,)).start().done(2).keep(2, kills=0),
+        lambda s: s.enqueue().fault("process", (7,)).wait(1).start().done(2).keep(2, kills=0),
     ),
     (
         "unexplained",
@@ -253,6 +253,10 @@ FINE: list[tuple[str, Tell]] = [
         lambda s: s.enqueue().start().fault("process", (7,), charges=True).done(2).keep(2),
     ),
     (
+        "claimed before its process was stopped, begun when that went on",
+        lambda s: s.enqueue().fault("process", (7,)).start().done(2).keep(2, kills=0),
+    ),
+    (
         "in a child that was killed with its parent",
         lambda s: s.enqueue().start().fault("process", (1,), charges=True).done(2).keep(2),
     ),
@@ -311,16 +315,24 @@ FINE: list[tuple[str, Tell]] = [
         ),
     ),
     (
-        "failed, and retried before its worker heard that this was written",
+        "retried by hand before its worker knew that it had failed",
         lambda s: (
             s.enqueue()
             .start()
             .leave("fail")
-            .tell(Write(t=s.clock(), number=1, what="finish", of=(("j", 1, "failed"),)))
-            .steer("retry")
-            .tell(Written(t=s.clock(), number=1, verdicts=("applied",)))
+            .fail_and_retry()
             .done(2)
-            .keep(2, kills=0, changes=())
+            .keep(
+                2,
+                kills=0,
+                changes=(
+                    *RAN[:2],
+                    change("running", "failed", 1),
+                    change("failed", "queued", 1, "retried"),
+                    change("queued", "running", 2),
+                    change("running", "succeeded", 2),
+                ),
+            )
         ),
     ),
     (

@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from chaos.runner import Outcome, run
+from chaos.results import Outcome
+from chaos.runner import run
 from chaos.scenarios import smoke
 from chaos.stage import DEPLOYMENTS
 

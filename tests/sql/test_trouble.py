@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -217,6 +219,39 @@ async def test_a_call_is_bounded_in_time(settings: Settings, engine: Engine) -> 
             assert time.monotonic() - begun < 10
             connection.rollback()
         assert (await store.get(["a"]))[0] is not None
+
+
+@postgresql_only
+async def test_a_server_that_falls_silent_is_not_waited_for(
+    settings: Settings, engine: Engine
+) -> None:
+    patient = msgspec.structs.replace(settings, store_timeout=3.0)
+    async with _opened(patient) as store:
+        await store.submit([new_job("a")])
+        with _silent(engine):
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="does not answer in time"):
+                await store.submit([new_job("b")])
+            # The driver would wait for five more seconds for the statement to be given up.
+            assert time.monotonic() - begun < 6
+        assert [one.job_id for one in await store.submit([new_job("b")])] == ["b"]
+
+
+@contextlib.contextmanager
+def _silent(engine: Engine) -> Iterator[None]:
+    """The store's connections stay open, and nothing comes back on them."""
+    own = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ferryman'"
+    with engine.connect() as connection:
+        pids = connection.scalars(
+            text(f"{own} AND datname = current_database() AND pid <> pg_backend_pid()")
+        ).all()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.usefixtures("own_database")

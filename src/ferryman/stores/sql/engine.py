@@ -34,7 +34,8 @@ _CONNECTIONS: Final = 5
 """Connections to PostgreSQL that are kept, and as many more in a rush; one renews leases."""
 
 _LAST_MOMENT: Final = 0.5
-"""Seconds that a transaction of a cancelled caller has to come to its end."""
+"""Seconds that a transaction of a cancelled caller has to come to its end, and a server to give
+up the statement of one that is late."""
 
 
 def parse_url(text: str) -> URL:
@@ -200,15 +201,17 @@ class LoopRunner(Runner):
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
-            return await asyncio.shield(task)
+            done, _ = await asyncio.wait([task], timeout=self._timeout)
         except asyncio.CancelledError:
             await asyncio.wait([task], timeout=_LAST_MOMENT)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _given_up(task)
             raise
+        if not done and not await _given_up(task):
+            raise TimeoutError
+        return task.result()
 
     async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
-        async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
+        async with self._engine.begin() as connection:
             return await connection.run_sync(work, *args, **kwargs)
 
     async def close(self) -> None:
@@ -216,6 +219,19 @@ class LoopRunner(Runner):
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=_LAST_MOMENT)
         await self._engine.dispose()
+
+
+async def _given_up(task: asyncio.Task[Any]) -> bool:
+    """End a transaction; whether it came to its own end meanwhile.
+
+    Cancelled once, the driver asks the server to give up, and waits for its word, which a server
+    behind a dead link never gives. Cancelled again, it closes the connection.
+    """
+    task.cancel()
+    await asyncio.wait([task], timeout=_LAST_MOMENT)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return not task.cancelled() and task.exception() is None
 
 
 class ThreadRunner(Runner):

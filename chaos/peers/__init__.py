@@ -1,0 +1,1 @@
+"""The same jobs, faults and checker for other systems; each has a small file here."""
