@@ -1,7 +1,8 @@
 """The records of a job, its events and its workers. Rule: a new field has a default."""
 
 from datetime import datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -103,8 +104,45 @@ class Progress(msgspec.Struct, frozen=True):
         return min(1.0, max(0.0, self.current / self.total))
 
 
+class LogLine(msgspec.Struct, frozen=True):
+    """A line that a job wrote; `level` is a name of `logging`, in lower case."""
+
+    level: str
+    text: str
+
+
+class EventKind(StrEnum):
+    """What an event tells of."""
+
+    STATE = "state"
+    """The job went from `source` to `target`."""
+    PROGRESS = "progress"
+    """The running job told how far it is. Of these a store keeps a job's latest."""
+    LOG = "log"
+    """The running job wrote a line. Of these a store keeps a job's latest (`LOG_LINES`)."""
+
+
+LOG_LINES: Final = 500
+"""Lines of its log that are kept of a job, the latest ones."""
+
+LOG_SIZE: Final = 65_536
+"""Bytes that these lines may have together; what is older goes."""
+
+LINE_LENGTH: Final = 2000
+"""Characters of a line that are kept."""
+
+
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of a job's state, in the order of `seq`."""
+    """Something that happened to a job.
+
+    Attributes:
+        seq: grows within a job, in the order in which things happened. It has gaps.
+        source, target, reason: the change of state. Of a report (progress, log) they are the state
+            that the job was in: `running`, since it was `claimed`.
+        progress: of a progress event.
+        line: of a log event.
+        task, queue, user: those of the job.
+    """
 
     seq: int
     job_id: str
@@ -115,6 +153,12 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     token: int = 0
     worker: str | None = None
+    kind: EventKind = EventKind.STATE
+    progress: Progress | None = None
+    line: LogLine | None = None
+    task: str = ""
+    queue: str = ""
+    user: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
