@@ -1,9 +1,10 @@
 """The OpenAPI document: routes from the framework, records from msgspec, tasks from their code."""
 
+import contextlib
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
@@ -17,9 +18,6 @@ from ferryman.masking import is_secret_kind
 REFERENCE: Final = "#/components/schemas/{name}"
 TASK_PATH: Final = "/tasks/{task}/jobs"
 BATCH_PATH: Final = "/jobs/batch"
-MIRRORED: Final = "x-ferryman-record"
-"""Where a route names a record, until the document is made."""
-
 _records: Final[dict[str, Any]] = {}
 
 
@@ -223,17 +221,10 @@ def _described(shape: dict[str, Any], kind: Any, parameter: inspect.Parameter) -
     if is_secret_kind(kind):
         extra |= {"writeOnly": True} | ({"format": "password"} if _is_text(shape) else {})
     elif parameter.default is not parameter.empty:
-        try:
+        with contextlib.suppress(TypeError, ValueError):  # a default that JSON cannot say
             extra["default"] = msgspec.to_builtins(parameter.default)
-        except (TypeError, ValueError):
-            pass
     return {**shape, **extra}
 
 
 def _is_text(shape: dict[str, Any]) -> bool:
     return shape.get("type") == "string"
-
-
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-"""What a job id, a queue, a task or a tag may be."""
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=365 * 86400.0)]

@@ -16,18 +16,14 @@ class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
             A callable is a FastAPI dependency of the host's own that gives a `Principal`; it must
             also work for WebSockets, so it takes an `HTTPConnection` and not a `Request`.
         insecure: with `auth="off"`, answer everyone who can reach the service.
-        secret: signs the tokens of browsers' streams and sign-ins; 32 characters or more. Without
-            one they end with the process, and another process does not know them.
         max_body: bytes of a request's body.
         rate, burst: requests a second that one key may make in one process, and how many at
             once; a rate of 0 is: without limit.
         cors: origins whose pages may call the API from a browser; none by default.
-        docs: whether the interactive documentation is served.
     """
 
     auth: Literal["keys", "off"] | Callable[..., Any] = "keys"
     insecure: bool = False
-    secret: str = ""
     max_body: int = 4 * MIB
     rate: float = 100.0
     burst: int = 200

@@ -5,11 +5,12 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from ferryman.domain import errors
-from ferryman.http.answers import encode
+from ferryman.http.answers import encode, nothing_yet
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -88,11 +89,11 @@ def problem_of(error: errors.FerrymanError) -> Problem:
 def install(app: FastAPI) -> None:
     """Have every error of an application answered as a problem."""
 
-    async def ours(_: Request, error: Any) -> Response:
-        return error.response()  # type: ignore[no-any-return]
+    async def ours(connection: HTTPConnection, error: Any) -> Response | None:
+        return await _refuse(connection, error)
 
-    async def ferrymans(_: Request, error: Any) -> Response:
-        return problem_of(error).response()
+    async def ferrymans(connection: HTTPConnection, error: Any) -> Response | None:
+        return await _refuse(connection, problem_of(error))
 
     async def invalid(_: Request, error: Any) -> Response:
         places = [
@@ -115,12 +116,23 @@ def install(app: FastAPI) -> None:
     async def unexpected(_: Request, error: Any) -> Response:
         return problem_of(errors.FerrymanError(str(error))).response()
 
-    app.add_exception_handler(Problem, ours)
-    app.add_exception_handler(errors.FerrymanError, ferrymans)
+    handlers: dict[Any, Any] = {Problem: ours, errors.FerrymanError: ferrymans}
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, frameworks)
     app.add_exception_handler(Exception, unexpected)
 
 
+async def _refuse(connection: HTTPConnection, problem: Problem) -> Response | None:
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(problem.response())
+        return None
+    endpoint = connection.scope.get("endpoint")
+    if problem.status in (429, 503) and getattr(endpoint, "stream", False):
+        return nothing_yet(problem.retry_after or 0.0)
+    return problem.response()
+
+
 def _allowed(error: Any) -> str:
-    return (error.headers or {}).get("Allow", "another")
+    return str((error.headers or {}).get("Allow", "another"))

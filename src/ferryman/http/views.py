@@ -8,7 +8,7 @@ import msgspec
 from ferryman import codec, masking
 from ferryman.client.client import Client
 from ferryman.domain.errors import InvalidArguments
-from ferryman.domain.job import Job, JobEvent, JobOptions, Progress
+from ferryman.domain.job import EventKind, Job, JobEvent, JobOptions, LogLine, Progress
 from ferryman.domain.outcomes import Failure
 from ferryman.domain.states import JobState, Reason
 
@@ -63,12 +63,18 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
     job_id: str
     at: datetime
+    kind: EventKind
     source: JobState | None = None
     target: JobState | None = None
     reason: Reason | None = None
     detail: str = ""
     token: int = 0
     worker: str | None = None
+    progress: Progress | None = None
+    line: LogLine | None = None
+    task: str = ""
+    queue: str = ""
+    user: str | None = None
 
 
 class JobView(JobSummary, frozen=True, kw_only=True):
@@ -182,7 +188,15 @@ SHARED: Final = tuple(
 def event_view(event: JobEvent, known: frozenset[str]) -> EventView:
     """An event without secrets."""
     fields = {name: getattr(event, name) for name in EventView.__struct_fields__}
-    return EventView(**{**fields, "detail": masking.mask_text(event.detail, known)})
+    line = event.line
+    return EventView(
+        **{
+            **fields,
+            "detail": masking.mask_text(event.detail, known) if event.detail else "",
+            "progress": progress_view(event.progress, known),
+            "line": line and LogLine(line.level, masking.mask_text(line.text, known)),
+        }
+    )
 
 
 def progress_view(progress: Progress | None, known: frozenset[str]) -> Progress | None:
@@ -208,6 +222,8 @@ def _runs(
 ) -> tuple[Attempt, ...]:
     runs: list[Attempt] = []
     for event in events:
+        if event.kind is not EventKind.STATE:
+            continue
         if event.target is JobState.RUNNING:
             runs.append(Attempt(token=event.token, worker=event.worker, started_at=event.at))
         elif event.source is JobState.RUNNING and runs and runs[-1].ended_at is None:

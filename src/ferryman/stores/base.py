@@ -173,6 +173,11 @@ class JobStore(Protocol):
         """How a busy worker best talks to this store."""
         ...
 
+    @property
+    def degraded(self) -> bool:
+        """Whether this process does without its lane now, because it is down."""
+        ...
+
     # -- life ------------------------------------------------------------------------------
 
     async def open(self) -> None:

@@ -273,10 +273,10 @@ class SqlStore:
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
         """See `JobStore.renew`."""
         renew = self._deliveries.renew
-        return await self._engines.beat.run_repeatable(renew, worker, lease, self._degraded)
+        return await self._engines.beat.run_repeatable(renew, worker, lease, self.degraded)
 
     @property
-    def _degraded(self) -> bool:
+    def degraded(self) -> bool:
         """Whether something that makes this store faster is down."""
         return False
 

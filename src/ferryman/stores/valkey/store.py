@@ -32,6 +32,11 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
         """Some calls at once: while the server works on one, the worker does on another."""
         return Pace(exchanges=4)
 
+    @property
+    def degraded(self) -> bool:
+        """There is no lane to do without."""
+        return False
+
     async def open(self) -> None:
         """See `JobStore.open`."""
         doctor.refuse_unsafe(await doctor.examine(self._link), self._settings.allow)
