@@ -1,6 +1,6 @@
 """The records of a job, its events and its workers. Rule: a new field has a default."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -204,7 +204,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker process. `id` is random at each boot, so no lease is ever inherited."""
+    """One worker process. `id` is random at each boot, so no lease is ever inherited.
+
+    Attributes:
+        concurrency: its slots, which is how many jobs it runs at a time.
+        lease: seconds for which each renewal extends its lease; 0 is: not told.
+        memory: bytes that it and its child processes held at the latest renewal, if known.
+    """
 
     id: str
     name: str
@@ -213,6 +219,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     concurrency: int
     version: str = ""
+    lease: float = 0.0
+    memory: int | None = None
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +238,13 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     running: int
     degraded: bool = False
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When its lease was renewed last, which is its heartbeat; `None` if that is not known."""
+        if not self.info.lease:
+            return None
+        return self.lease_until - timedelta(seconds=self.info.lease)
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -257,7 +257,10 @@ class JobStore(Protocol):
         ...
 
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
-        """Extend a lease that still holds. One that ended is never brought back to life."""
+        """Extend a lease that still holds. One that ended is never brought back to life.
+
+        What `worker` tells of itself replaces what it told before.
+        """
         ...
 
     async def unregister(self, worker: WorkerInfo) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     Select,
     Text,
     bindparam,
@@ -103,6 +104,7 @@ class Deliveries:
             .values(
                 lease_until=later(workers.c.lease_until, until),
                 degraded=bindparam("degraded", type_=Boolean),
+                info=bindparam("description", type_=LargeBinary),
             )
             .returning(workers.c.id)
         )
@@ -118,7 +120,11 @@ class Deliveries:
     ) -> Renewal:
         """Extend a lease that holds, and never bring back another."""
         mine = {"by_worker": worker.id}
-        extension = {"lease": milliseconds(lease), "degraded": degraded}
+        extension = {
+            "lease": milliseconds(lease),
+            "degraded": degraded,
+            "description": encode(worker),
+        }
         extended = connection.execute(self._extend, mine | extension)
         if extended.first() is None:
             return Renewal(live=False)

@@ -213,13 +213,15 @@ def register(shared: str, now: Now, worker: str, lease: int, description: bytes)
     return Call(load("shared", "register"), shared, arguments, int)
 
 
-def extend(shared: str, now: Now, worker: str, lease: int) -> Call[list[str] | None]:
+def extend(
+    shared: str, now: Now, worker: str, lease: int, description: bytes
+) -> Call[list[str] | None]:
     """Extend a lease; the queues that know it, or `None` where it is over."""
 
     def read(reply: list[Any]) -> list[str] | None:
         return [name.decode() for name in reply[1:]] if reply[0] == Code.APPLIED else None
 
-    return Call(load("shared", "extend"), shared, [now, pack_id(worker), lease], read)
+    return Call(load("shared", "extend"), shared, [now, pack_id(worker), lease, description], read)
 
 
 def join(shared: str, now: Now, worker: str, queue: str) -> Call[int]:

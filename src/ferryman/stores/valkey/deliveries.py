@@ -47,9 +47,9 @@ class Deliveries(Grounds):
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
         """See `JobStore.renew`. The lease holds only if every queue that knows it says so."""
         duration = milliseconds(lease)
-        queues = await self._link.run(
-            calls.extend(self._keys.shared, self._now(), worker.id, duration), repeat=True
-        )
+        description = msgspec.msgpack.encode(worker)
+        extend = calls.extend(self._keys.shared, self._now(), worker.id, duration, description)
+        queues = await self._link.run(extend, repeat=True)
         if queues is None:
             return Renewal(live=False)
         now = self._now()
