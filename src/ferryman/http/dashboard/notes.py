@@ -13,6 +13,11 @@ SHORT: Final = 8
 """Characters of a worker's id that people see."""
 
 
+def short(error: str) -> str:
+    """An error's type without its module, or a reason in words."""
+    return sentence(error.rpartition(".")[2])
+
+
 def error_line(kind: str, message: str) -> str:
     """An error on one line: `ValueError: what was wrong`."""
     first = message.strip().partition("\n")[0]
@@ -84,7 +89,11 @@ class Standstill:
     def _queued(self) -> tuple[str, str, str] | None:
         queue = self._job.queue
         if self._queue is not None and self._queue.paused:
-            return f"The queue {queue} is paused.", "No job of it is started until it goes on.", "warn"
+            return (
+                f"The queue {queue} is paused.",
+                "No job of it is started until it goes on.",
+                "warn",
+            )
         if not self._workers:
             means = f"Start one that does: ferryman worker app:app --queues {queue}"
             return f"No running worker serves the queue {queue}.", means, "bad"
@@ -115,7 +124,11 @@ class Standstill:
             means = "The job is sent back to its queue, and starts on another worker."
             return "Its worker is lost.", means, "bad"
         if self._job.cancel_requested:
-            return "It was asked to stop.", "Its worker waits for it, and ends it if need be.", "warn"
+            return (
+                "It was asked to stop.",
+                "Its worker waits for it, and ends it if need be.",
+                "warn",
+            )
         return None
 
 

@@ -1,4 +1,4 @@
-"""Numbers, lengths of time and moments as an operator reads them: with units, and no longer than needed."""
+"""Numbers, lengths of time and moments as an operator reads them: short, and with units."""
 
 from datetime import UTC, datetime
 from typing import Final
