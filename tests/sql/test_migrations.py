@@ -52,11 +52,16 @@ def empty(empty_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def _compact(sql: str) -> str:
+    """Without blanks that say nothing: a column that was added has others around it."""
+    return re.sub(r" ?([,()]) ?", r"\1", re.sub(r"\s+", " ", sql))
+
+
 def _described(connection: Connection) -> Any:
     """Everything that the database itself says about its tables and indexes."""
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master"))
-        known = {(row.type, row.name): re.sub(r"\s+", " ", row.sql or "") for row in rows}
+        known = {(row.type, row.name): _compact(row.sql or "") for row in rows}
     else:
         columns = connection.execute(
             text(

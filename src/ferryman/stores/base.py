@@ -115,6 +115,11 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
+def as_stored(text: str) -> bytes:
+    """Text as it stands within stored arguments, which are JSON."""
+    return msgspec.json.encode(text)[1:-1]
+
+
 class Page(msgspec.Struct, frozen=True):
     """Some jobs, and where to go on.
 

@@ -31,6 +31,7 @@ from ferryman.settings import Settings, embedded_database_url
 from ferryman.stores.base import (
     ClaimRequest,
     Clock,
+    FeedPage,
     Finding,
     JobFilter,
     Pace,
@@ -46,12 +47,14 @@ from ferryman.stores.sql.dialect import Dialect
 from ferryman.stores.sql.endings import Endings
 from ferryman.stores.sql.engine import Engines, kind_of, parse_url
 from ferryman.stores.sql.faults import shown, translated
+from ferryman.stores.sql.feed import Feed
 from ferryman.stores.sql.hints import Hints, Signal, Topics, Wake
 from ferryman.stores.sql.moves import Moves
 from ferryman.stores.sql.places import Place, Places
 from ferryman.stores.sql.producers import Intake, Producers
 from ferryman.stores.sql.readers import Readers
 from ferryman.stores.sql.records import moment
+from ferryman.stores.sql.reports import Reports
 from ferryman.stores.sql.returns import Returned, Returns
 from ferryman.stores.sql.signals import PostgresqlSignal, SqliteSignal
 from ferryman.stores.sql.steering import Steering
@@ -87,11 +90,13 @@ class SqlStore:
         places = self._places if self._tells_places else None
         self._producers = Producers(self._dialect, moves, places)
         self._endings = Endings(self._dialect, moves)
+        self._reports = Reports(self._dialect, self._endings)
         self._deliveries = Deliveries(self._dialect, moves, self._endings)
         self._returns = Returns(self._dialect, moves)
         self._steering = Steering(self._dialect, moves)
         self._upkeep = Upkeep(self._dialect, moves, self._steering)
         self._readers = Readers(self._dialect)
+        self._feed = Feed(self._dialect)
         self._engines = Engines(self._url, settings.store_timeout)
         self._singles: Gathering[NewJob] = Gathering(self._submit_each, _size)
         self._hints = Hints(self._look, self._signal)
@@ -368,7 +373,9 @@ class SqlStore:
         """See `JobStore.progress`."""
         if not updates:
             return []
-        return await self._engines.alone.run_repeatable(self._endings.progress, updates)
+        verdicts = await self._engines.write.run_repeatable(self._reports.progress, updates)
+        self._hints.announce(events=True)
+        return verdicts
 
     # -- upkeep ----------------------------------------------------------------------------
 
@@ -422,9 +429,16 @@ class SqlStore:
         """See `JobStore.count`."""
         return await self._engines.read.run_repeatable(self._readers.count, where)
 
-    async def events(self, job_id: str) -> list[JobEvent]:
+    async def events(
+        self, job_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[JobEvent]:
         """See `JobStore.events`."""
-        return await self._engines.read.run_repeatable(self._readers.events, job_id)
+        work = self._readers.events
+        return await self._engines.read.run_repeatable(work, job_id, after, limit)
+
+    async def feed(self, cursor: str | None, *, limit: int = 500) -> FeedPage:
+        """See `JobStore.feed`."""
+        return await self._engines.read.run_repeatable(self._feed.page, cursor, limit)
 
     async def workers(self) -> list[WorkerStatus]:
         """See `JobStore.workers`."""
@@ -458,6 +472,10 @@ class SqlStore:
     async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
         """See `JobStore.wait_for_work`."""
         await self._hints.wait(Topics(queues=frozenset(queues)), timeout)
+
+    async def wait_for_events(self, timeout: float) -> None:
+        """See `JobStore.wait_for_events`."""
+        await self._hints.wait(Topics(events=True), timeout)
 
     async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
         """See `JobStore.wait_for_end`."""

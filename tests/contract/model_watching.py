@@ -1,0 +1,1 @@
+"""The model's part for those who look on: feed, logs, figures, keys, actions."""
