@@ -13,6 +13,7 @@ from ferryman.cli.output import printable
 from ferryman.cli.records import arguments, result
 from ferryman.domain.job import Job, JobEvent, Progress, QueueInfo, WorkerStatus
 from ferryman.domain.priority import priority_name
+from ferryman.domain.operators import ApiKey
 from ferryman.domain.states import JobState
 
 STATE_STYLES: Final = {
@@ -127,6 +128,30 @@ def queues_table(queues: Iterable[QueueInfo]) -> Table:
         counts = [f"{info.count(state):,}" for state in states]
         table.add_row(text(info.name), *counts, oldest, "paused" if info.paused else "")
     return table
+
+
+def keys_table(keys: Iterable[ApiKey]) -> Table:
+    """API keys."""
+    table = _table("ID", "NAME", "SCOPES", "USER", "MADE", "")
+    for key in keys:
+        made = key.created_at
+        table.add_row(
+            key.id,
+            text(key.name),
+            ",".join(key.scopes),
+            text(key.user or ""),
+            "" if made is None else f"{span((datetime.now(UTC) - made).total_seconds())} ago",
+            _key_state(key),
+        )
+    return table
+
+
+def _key_state(key: ApiKey) -> Text:
+    if key.revoked_at is not None:
+        return Text("revoked", "red")
+    if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
+        return Text("expired", "red")
+    return Text("live", "green")
 
 
 def workers_table(workers: Iterable[WorkerStatus]) -> Table:
