@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from ferryman.domain.job import QueueInfo, WorkerStatus
+from ferryman.domain.outcomes import headline
 from ferryman.domain.states import JobState, Reason
 from ferryman.http.dashboard.phrases import counted, distance, sentence, span
 from ferryman.http.views import JobSummary
@@ -18,12 +19,6 @@ def short(error: str) -> str:
     return sentence(error.rpartition(".")[2])
 
 
-def error_line(kind: str, message: str) -> str:
-    """An error on one line: `ValueError: what was wrong`."""
-    first = message.strip().partition("\n")[0]
-    return f"{kind.rpartition('.')[2]}: {first}" if first else kind.rpartition(".")[2]
-
-
 def note(job: JobSummary, now: datetime) -> str:
     """A job in a few words, besides its state."""
     match job.state:
@@ -33,7 +28,7 @@ def note(job: JobSummary, now: datetime) -> str:
         case JobState.RUNNING if job.cancel_requested:
             return "asked to stop"
         case JobState.FAILED if job.failure is not None:
-            return error_line(job.failure.kind, job.failure.message)
+            return headline(job.failure)
         case JobState.FAILED | JobState.CANCELLED:
             words = sentence(job.reason)
             return f"{words}: {job.detail}" if job.detail else words

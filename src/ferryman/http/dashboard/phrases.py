@@ -53,6 +53,11 @@ def exact(moment: datetime) -> str:
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d} UTC"
 
 
+def clock(moment: datetime) -> str:
+    """The time of day, in UTC."""
+    return f"{moment.astimezone(UTC):%H:%M:%S}"
+
+
 def size(count: float | None) -> str:
     """Bytes: `312 MiB`, `1.4 GiB`."""
     if count is None:
