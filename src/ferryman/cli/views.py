@@ -107,13 +107,21 @@ def _facts(job: Job) -> Iterable[tuple[str, Text | str]]:
 
 
 def events_table(events: Iterable[JobEvent]) -> Table:
-    """What happened to a job, oldest first."""
+    """What happened to a job, what it told, and the lines that it logged, oldest first."""
     table = _table("AT", "STATE", "REASON", "DETAIL")
     for event in events:
-        detail = event.detail or (f"by {event.worker[:SHORT]}" if event.worker else "")
         at = event.at.strftime("%H:%M:%S.%f")[:-3]
-        table.add_row(at, state_text(event.target), event.reason, line(detail))
+        table.add_row(at, *_event_cells(event))
     return table
+
+
+def _event_cells(event: JobEvent) -> tuple[Text | str, str, Text]:
+    if event.progress is not None:
+        return state_text(event.target), event.kind, line(progress_text(event.progress))
+    if event.line is not None:
+        return state_text(event.target), event.line.level, line(event.line.text)
+    detail = event.detail or (f"by {event.worker[:SHORT]}" if event.worker else "")
+    return state_text(event.target), event.reason, line(detail)
 
 
 def queues_table(queues: Iterable[QueueInfo]) -> Table:

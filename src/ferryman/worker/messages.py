@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ferryman.domain.job import Delivery, Progress, WorkerInfo
+from ferryman.domain.job import Delivery, LogLine, Progress, WorkerInfo
 from ferryman.domain.outcomes import Outcome
 from ferryman.settings import Settings
 
@@ -118,10 +118,11 @@ class Began(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """Progress of the job that runs, and its checkpoint where it saved one."""
+    """Progress of the job that runs, its checkpoint where it saved one, and what it logged."""
 
-    progress: Progress | None
-    checkpoint: bytes | None
+    progress: Progress | None = None
+    checkpoint: bytes | None = None
+    lines: tuple[LogLine, ...] = ()
 
 
 class Ended(Message, frozen=True):

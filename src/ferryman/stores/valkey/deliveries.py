@@ -179,7 +179,10 @@ class Deliveries(Grounds):
 
     async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
         """See `JobStore.progress`."""
-        return await self._by_queue(updates, _update_size, calls.progress)
+        now = self._now()
+        return await self._by_queue(
+            updates, _update_size, lambda target, part: calls.progress(target, now, part)
+        )
 
     async def _by_queue(
         self,
@@ -241,4 +244,4 @@ def _ending_size(ending: Ending) -> int:
 
 
 def _update_size(update: ProgressUpdate) -> int:
-    return len(update.checkpoint or b"")
+    return len(update.checkpoint or b"") + sum(len(line.text) for line in update.lines)

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from ferryman.domain.errors import ConfigError, JobExists, StoreError
@@ -12,7 +12,7 @@ from ferryman.stores.base import Verdict
 from ferryman.stores.gathering import Answer, Gathering, bounded
 from ferryman.stores.valkey import calls
 from ferryman.stores.valkey.base import Grounds
-from ferryman.stores.valkey.calls import Taken, Target
+from ferryman.stores.valkey.calls import Announced, Taken, Target
 from ferryman.stores.valkey.records import PackedJob, pack_new
 
 _Parcel = tuple[NewJob, PackedJob]
@@ -61,10 +61,10 @@ class Producers(Grounds):
         submit = functools.partial(
             calls.submit_each, target, self._now(), [job.id for job in jobs], packed
         )
-        given = await self._link.run(submit(announced=False), repeat=True)
+        given = await self._link.run(submit(announced=Announced.NO), repeat=True)
         if given is None:
-            await self._announce(target.queue)
-            given = await self._link.run(submit(announced=True), repeat=True)
+            announced = await self._announce(target.queue)
+            given = await self._link.run(submit(announced=announced), repeat=True)
         if given is None:
             raise _unknown(target.queue)
         return [
@@ -93,12 +93,11 @@ class Producers(Grounds):
 
     async def _submit_parts(self, parts: Sequence[Sequence[NewJob]]) -> list[Submitted]:
         """Submit lists of jobs of one queue each."""
-        taken = await self._take(parts, announced=False)
+        taken = await self._take(parts, {})
         new = [part for part, one in zip(parts, taken, strict=True) if one is None]
         if new:
-            for queue in {part[0].queue for part in new}:
-                await self._announce(queue)
-            late = iter(await self._take(new, announced=True))
+            queues = {part[0].queue for part in new}
+            late = iter(await self._take(new, {one: await self._announce(one) for one in queues}))
             taken = [next(late) if one is None else one for one in taken]
         return [
             one
@@ -107,11 +106,16 @@ class Producers(Grounds):
         ]
 
     async def _take(
-        self, parts: Sequence[Sequence[NewJob]], *, announced: bool
+        self, parts: Sequence[Sequence[NewJob]], announced: Mapping[str, Announced]
     ) -> list[Taken | None]:
         now = self._now()
         submits = [
-            calls.submit(self._target(part[0].queue), now, part, announced=announced)
+            calls.submit(
+                self._target(part[0].queue),
+                now,
+                part,
+                announced=announced.get(part[0].queue, Announced.NO),
+            )
             for part in parts
         ]
         return await self._link.run_all(submits, repeat=True)
