@@ -76,7 +76,8 @@ def fetched(assets: list[Asset]) -> Iterator[tuple[Asset, bytes]]:
                 for asset in assets:
                     if f"{asset.package}@{asset.version}" == package:
                         file = archive.extractfile(f"package/{asset.source}")
-                        assert file is not None, f"{asset.source} is no file of {package}"
+                        if file is None:
+                            sys.exit(f"{asset.source} is no file of {package}")
                         yield asset, file.read()
 
 

@@ -188,6 +188,7 @@ class ModelStore:
         if not self._live(worker.id):
             return Renewal(False)
         self.data.leases[worker.id].until = later(self.clock(), lease)
+        self.data.leases[worker.id].info = worker
         asked = [record.job for record in self._held(worker.id) if record.job.cancel_requested]
         return Renewal(True, tuple((job.id, job.token) for job in asked))
 

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ferryman import masking
 from ferryman.client.client import Client
-from ferryman.http import api, auth, problems
+from ferryman.http import api, auth, dashboard, problems
 from ferryman.http.limits import BodyLimit
 from ferryman.http.options import HttpOptions
 from ferryman.http.origin import SameOrigin
@@ -43,6 +43,8 @@ def create_app(app: Client, options: HttpOptions | None = None, /, **changes: An
     served.dependency_overrides[auth.identify] = _identify(chosen)
     problems.install(served)
     served.include_router(api.router, prefix=PREFIX)
+    served.include_router(dashboard.router)
+    served.mount("/static", dashboard.static_files())
     served.add_middleware(BodyLimit, most=chosen.max_body)
     served.add_middleware(SameOrigin, allowed=chosen.cors)
     if chosen.cors:

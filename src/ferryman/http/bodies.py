@@ -86,7 +86,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         text: occurs in the arguments as they are stored.
-        error: the type of the latest failure.
+        error: the type of the latest failure; the reason where a job failed without one.
     """
 
     state: JobState | None = None

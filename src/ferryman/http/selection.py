@@ -60,7 +60,12 @@ def job_filter(where: Where, who: Principal) -> JobFilter:
 
 def matches(job: Job, where: Where) -> bool:
     """Whether a job has the error that is asked for; the rest is the store's to tell."""
-    return where.error is None or (job.failure is not None and job.failure.kind == where.error)
+    return where.error is None or error_of(job) == where.error
+
+
+def error_of(job: Job) -> str:
+    """What a job's failure is called: the error's type, or the reason where there was none."""
+    return job.failure.kind if job.failure else job.reason.value
 
 
 async def find(store: JobStore, job_id: str, who: Principal) -> Job:

@@ -28,7 +28,7 @@ class DeadLetterGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Failed jobs of one task with one kind of error.
 
     Attributes:
-        error: the type of the failure; empty where a job failed without one (it expired).
+        error: the type of the failure; the reason where a job failed without one (it expired).
         message: of the latest.
         job_id: the latest.
     """
@@ -93,7 +93,7 @@ async def dead_letters(
 def _add(
     groups: dict[tuple[str, str, Reason], DeadLetterGroup], job: Job, service: Service
 ) -> None:
-    error = job.failure.kind if job.failure else ""
+    error = selection.error_of(job)
     at = job.finished_at or job.created_at
     key = (job.task, error, job.reason)
     group = groups.get(key)

@@ -1,13 +1,15 @@
 """Acts on many jobs: asked first, with how many they are about, and then done."""
 
 from collections.abc import Sequence
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from ferryman.http import selection
+from ferryman.http.api import jobs as api
 from ferryman.http.api.parameters import Operator
+from ferryman.http.bodies import BulkBody
 from ferryman.http.dashboard.phrases import counted
 from ferryman.http.dashboard.rendering import address
 from ferryman.http.dashboard.search import Search
@@ -35,35 +37,42 @@ async def bulk(seen: Seen, who: Operator) -> Response:
     """Ask, or do it where that was confirmed."""
     form = await seen.form()
     asked = dict(form).get("act", "")
-    act, everything = asked.removeprefix(ALL), asked.startswith(ALL)
-    if act not in get_args(selection.Act):
-        raise Problem(422, "not-an-act", "choose what to do: cancel, retry or discard")
+    act, everything = _act(asked.removeprefix(ALL)), asked.startswith(ALL)
     search = Search.of(form)
-    chosen = None if everything else list(dict.fromkeys(v for name, v in form if name == "id"))
+    chosen = tuple(dict.fromkeys(value for name, value in form if name == "id"))
+    body = (
+        BulkBody(action=act, where=search.where())
+        if everything
+        else BulkBody(action=act, ids=chosen)
+    )
+    if dict(form).get("confirmed") == "yes":
+        done = await api.act(seen.service, who, body)
+        remaining = {} if not everything and len(chosen) == 1 else dict(search.pairs)
+        return seen.elsewhere("jobs", **remaining, done=act, n=str(done.changed))
     store = await seen.store()
-    ids, more = await selection.select(store, chosen, None if chosen else search.where(), who)
-    if dict(form).get("confirmed") != "yes":
-        found = await store.get(ids[:SAMPLE])
-        sample = [job for job in found if job is not None]
-        values = [("act", asked), *(search.pairs if everything else [("id", one) for one in ids])]
-        return seen.page(
-            who,
-            "confirm.html",
-            question=question(act, len(ids), more),
-            means=[MEANS[act], *_scope(search, everything, more)] if ids else ["No job matches."],
-            values=values,
-            action=address(seen.request, "bulk"),
-            verb=f"{act.capitalize()} {counted(len(ids), 'job')}",
-            risky=act != "retry",
-            total=len(ids),
-            sample=sample,
-            back=address(seen.request, "jobs", dict(search.pairs)),
-        )
-    changed, _ = await selection.act(store, act, ids, by=who.name)
-    target = search.words() if everything else _named(ids)
-    await seen.service.record(who, act, target, detail=counted(changed, "job"))
-    remaining = {} if act == "discard" and not everything else dict(search.pairs)
-    return seen.elsewhere("jobs", **remaining, done=act, n=str(changed))
+    ids, more = await selection.select(store, body.ids, body.where, who)
+    found = await store.get(ids[:SAMPLE])
+    pairs = search.pairs if everything else [*search.pairs, *(("id", one) for one in ids)]
+    return seen.page(
+        who,
+        "confirm.html",
+        question=question(act, len(ids), more),
+        means=[MEANS[act], *_scope(search, everything, more)] if ids else ["No job matches."],
+        values=[("act", asked), *pairs],
+        action=address(seen.request, "bulk"),
+        verb=f"{act.capitalize()} {counted(len(ids), 'job')}",
+        risky=act != "retry",
+        total=len(ids),
+        sample=[job for job in found if job is not None],
+        back=address(seen.request, "jobs", dict(search.pairs)),
+    )
+
+
+def _act(word: str) -> selection.Act:
+    for known in get_args(selection.Act):
+        if word == known:
+            return cast(selection.Act, known)
+    raise Problem(422, "not-an-act", "choose what to do: cancel, retry or discard")
 
 
 def question(act: str, number: int, more: bool) -> str:
@@ -79,9 +88,3 @@ def _scope(search: Search, everything: bool, more: bool) -> Sequence[str]:
     if more:
         lines.append("There are more: do it again for those.")
     return lines
-
-
-def _named(ids: Sequence[str]) -> str:
-    return ids[0] if len(ids) == 1 else f"{counted(len(ids), 'job')} chosen one by one"
-
-

@@ -51,7 +51,12 @@ CHARTS: Final = (
         "latency",
         "Latency",
         "s",
-        (("wait50", "wait p50"), ("wait95", "wait p95"), ("run50", "run p50"), ("run95", "run p95")),
+        (
+            ("wait50", "wait p50"),
+            ("wait95", "wait p95"),
+            ("run50", "run p50"),
+            ("run95", "run p95"),
+        ),
     ),
 )
 

@@ -1,7 +1,6 @@
 """Jobs: a page of them, all about one, and what an operator can do with it."""
 
 import asyncio
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -9,13 +8,14 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from ferryman import masking
-from ferryman.domain.errors import ConfigError, InvalidArguments
+from ferryman.domain.errors import ConfigError, InvalidArguments, UnknownTask
 from ferryman.domain.job import Job
 from ferryman.domain.priority import priority_name
 from ferryman.domain.states import JobState
 from ferryman.http import selection
+from ferryman.http.api import jobs as api
 from ferryman.http.api.parameters import JobId, Operator, Reader
-from ferryman.http.bodies import Where
+from ferryman.http.bodies import RetryBody, Where
 from ferryman.http.dashboard.histories import attempts, log, timeline
 from ferryman.http.dashboard.notes import Standstill, worker_name
 from ferryman.http.dashboard.rendering import Notice, address
@@ -23,7 +23,7 @@ from ferryman.http.dashboard.search import Search
 from ferryman.http.dashboard.sight import EVERY, PageRoute, Seen, Sight
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem
-from ferryman.stores.base import Page, Verdict
+from ferryman.stores.base import Page
 
 router = APIRouter(route_class=PageRoute)
 
@@ -121,7 +121,8 @@ def written(value: Any) -> str:
 @router.post("/jobs/{job_id}/cancel")
 async def cancel(seen: Seen, who: Operator, job_id: JobId) -> Response:
     """Cancel one job."""
-    return await _act(seen, who, job_id, "cancel")
+    await api.cancel(seen.service, who, job_id)
+    return seen.elsewhere(f"jobs/{job_id}", done="cancel", n="1")
 
 
 @router.get("/jobs/{job_id}/edit")
@@ -148,24 +149,12 @@ def _editor(seen: Sight, who: Principal, job: Job, text: str, wrong: str = "") -
 async def retry(seen: Seen, who: Operator, job_id: JobId) -> Response:
     """Retry one job, with other arguments where some are given."""
     text = dict(await seen.form()).get("arguments")
-    if text is None:
-        return await _act(seen, who, job_id, "retry")
-    store = await seen.store()
-    job = await selection.find(store, job_id, who)
+    body = RetryBody()
+    job = await selection.find(await seen.store(), job_id, who)
     try:
-        named = msgspec.json.decode(text, type=dict[str, Any])
-        args = seen.views.encoded(job, named)
-    except (msgspec.DecodeError, InvalidArguments) as error:
-        return _editor(seen, who, job, text, wrong=str(error))
-    [verdict] = await store.retry([job_id], args=args, by=who.name)
-    await seen.service.record(who, "retry", job_id, detail="with other arguments")
-    return seen.elsewhere(f"jobs/{job_id}", done="retry", n=str(int(verdict is Verdict.APPLIED)))
-
-
-async def _act(seen: Sight, who: Principal, job_id: str, act: selection.Act) -> Response:
-    store = await seen.store()
-    await selection.find(store, job_id, who)
-    changed, _ = await selection.act(store, act, [job_id], by=who.name)
-    if changed:
-        await seen.service.record(who, act, job_id)
-    return seen.elsewhere(f"jobs/{job_id}", done=act, n=str(changed))
+        if text is not None:
+            body = RetryBody(arguments=msgspec.json.decode(text, type=dict[str, Any]))
+        await api.retry(seen.service, who, job_id, body)
+    except (msgspec.DecodeError, InvalidArguments, UnknownTask) as error:
+        return _editor(seen, who, job, text or "", wrong=str(error))
+    return seen.elsewhere(f"jobs/{job_id}", done="retry", n="1")

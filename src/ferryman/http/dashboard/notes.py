@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from ferryman.domain.job import QueueInfo, WorkerStatus
+from ferryman.domain.outcomes import headline
 from ferryman.domain.states import JobState, Reason
 from ferryman.http.dashboard.phrases import counted, distance, sentence, span
 from ferryman.http.views import JobSummary
@@ -13,10 +14,9 @@ SHORT: Final = 8
 """Characters of a worker's id that people see."""
 
 
-def error_line(kind: str, message: str) -> str:
-    """An error on one line: `ValueError: what was wrong`."""
-    first = message.strip().partition("\n")[0]
-    return f"{kind.rpartition('.')[2]}: {first}" if first else kind.rpartition(".")[2]
+def short(error: str) -> str:
+    """An error's type without its module, or a reason in words."""
+    return sentence(error.rpartition(".")[2])
 
 
 def note(job: JobSummary, now: datetime) -> str:
@@ -28,7 +28,7 @@ def note(job: JobSummary, now: datetime) -> str:
         case JobState.RUNNING if job.cancel_requested:
             return "asked to stop"
         case JobState.FAILED if job.failure is not None:
-            return error_line(job.failure.kind, job.failure.message)
+            return headline(job.failure)
         case JobState.FAILED | JobState.CANCELLED:
             words = sentence(job.reason)
             return f"{words}: {job.detail}" if job.detail else words
@@ -84,7 +84,11 @@ class Standstill:
     def _queued(self) -> tuple[str, str, str] | None:
         queue = self._job.queue
         if self._queue is not None and self._queue.paused:
-            return f"The queue {queue} is paused.", "No job of it is started until it goes on.", "warn"
+            return (
+                f"The queue {queue} is paused.",
+                "No job of it is started until it goes on.",
+                "warn",
+            )
         if not self._workers:
             means = f"Start one that does: ferryman worker app:app --queues {queue}"
             return f"No running worker serves the queue {queue}.", means, "bad"
@@ -115,7 +119,11 @@ class Standstill:
             means = "The job is sent back to its queue, and starts on another worker."
             return "Its worker is lost.", means, "bad"
         if self._job.cancel_requested:
-            return "It was asked to stop.", "Its worker waits for it, and ends it if need be.", "warn"
+            return (
+                "It was asked to stop.",
+                "Its worker waits for it, and ends it if need be.",
+                "warn",
+            )
         return None
 
 

@@ -52,7 +52,9 @@ async def sign_in(seen: Seen) -> Response:
     if who is None or not who.may(Scope.READ):
         client = seen.request.client
         seen.service.refusals.take(client.host if client else "")
-        wrong = "This key is not known, or not any more." if who is None else "This key may not read."
+        wrong = (
+            "This key is not known, or not any more." if who is None else "This key may not read."
+        )
         return seen.page(None, "sign_in.html", status=401, next=given.get("next", ""), wrong=wrong)
     answer = seen.elsewhere(_own(seen, given.get("next", "")))
     answer.set_cookie(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from fastapi import APIRouter
@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from ferryman.domain.job import QueueInfo, WorkerStatus
 from ferryman.http.answers import answer
+from ferryman.http.api.parameters import Reader
+from ferryman.http.auth import needs_all_users
 from ferryman.http.dashboard import phrases
 from ferryman.http.dashboard.charts import CHARTS, RANGES, series
-from ferryman.http.dashboard.rendering import elsewhere
-from ferryman.http.dashboard.sight import EVERY, Reader, Seen, lane_warnings, whole
-from ferryman.http.dashboard.search import Search
+from ferryman.http.dashboard.sight import EVERY, PageRoute, Seen, lane_warnings
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 _FIRST: Final = next(iter(RANGES))
 
 
@@ -32,7 +32,7 @@ class Tile(msgspec.Struct, frozen=True):
 async def overview(seen: Seen, who: Reader, range: str = _FIRST) -> Response:
     """The overview page; who sees one user's jobs only is led to these."""
     if who.user is not None:
-        return elsewhere(seen.request, "jobs")
+        return seen.elsewhere("jobs")
     store = await seen.store()
     queues, workers = await asyncio.gather(store.queues(), store.workers())
     span = range if range in RANGES else _FIRST
@@ -47,14 +47,14 @@ async def overview(seen: Seen, who: Reader, range: str = _FIRST) -> Response:
         range=span,
         range_name=RANGES[span].name,
         ranges=[(key, one.name.capitalize()) for key, one in RANGES.items()],
-        warnings=lane_warnings(workers),
+        warnings=lane_warnings(store, workers),
     )
 
 
 @router.get("/figures")
 async def figures(seen: Seen, who: Reader, range: str = _FIRST) -> Response:
     """The lines of the charts."""
-    whole(who)
+    needs_all_users(who)
     store = await seen.store()
     span = RANGES.get(range, RANGES[_FIRST])
     now = await store.now()
@@ -95,5 +95,5 @@ async def search(seen: Seen, who: Reader, q: str = "") -> Response:
     store = await seen.store()
     [job] = await store.get([text]) if text else [None]
     if job is not None and who.user in (None, job.user):
-        return elsewhere(seen.request, f"jobs/{job.id}")
-    return elsewhere(seen.request, "jobs", dict(Search(text=text).pairs))
+        return seen.elsewhere(f"jobs/{job.id}")
+    return seen.elsewhere("jobs", **({"text": text} if text else {}))

@@ -1,4 +1,4 @@
-"""Numbers, lengths of time and moments as an operator reads them: with units, and no longer than needed."""
+"""Numbers, lengths of time and moments as an operator reads them: short, and with units."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -51,6 +51,11 @@ def exact(moment: datetime) -> str:
     """A moment to the millisecond, in UTC."""
     utc = moment.astimezone(UTC)
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d} UTC"
+
+
+def clock(moment: datetime) -> str:
+    """The time of day, in UTC."""
+    return f"{moment.astimezone(UTC):%H:%M:%S}"
 
 
 def size(count: float | None) -> str:

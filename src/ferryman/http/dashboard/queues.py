@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from ferryman.domain.job import QueueInfo
+from ferryman.http.api import queues as api
 from ferryman.http.api.parameters import Operator, QueueName, Reader
 from ferryman.http.auth import needs_all_users
 from ferryman.http.dashboard.phrases import counted
@@ -18,26 +19,28 @@ async def list_queues(seen: Seen, who: Reader) -> Response:
     """Every queue with its figures."""
     needs_all_users(who)
     store = await seen.store()
-    warnings = lane_warnings(await store.workers())
-    queues = await store.queues()
-    return seen.page(who, "queues.html", every=EVERY, queues=queues, acts=True, warnings=warnings)
+    queues, workers = await store.queues(), await store.workers()
+    return seen.page(
+        who,
+        "queues.html",
+        every=EVERY,
+        queues=queues,
+        acts=True,
+        warnings=lane_warnings(store, workers),
+    )
 
 
 @router.post("/queues/{queue}/pause")
 async def pause(seen: Seen, who: Operator, queue: QueueName) -> Response:
     """Stop claims from a queue."""
-    needs_all_users(who)
-    await (await seen.store()).pause(queue)
-    await seen.service.record(who, "pause", f"queue {queue}")
+    await api.pause(seen.service, who, queue)
     return seen.elsewhere("queues", done="pause", n="1")
 
 
 @router.post("/queues/{queue}/resume")
 async def resume(seen: Seen, who: Operator, queue: QueueName) -> Response:
     """Let claims from a queue go on."""
-    needs_all_users(who)
-    await (await seen.store()).resume(queue)
-    await seen.service.record(who, "resume", f"queue {queue}")
+    await api.resume(seen.service, who, queue)
     return seen.elsewhere("queues", done="resume", n="1")
 
 
@@ -72,7 +75,5 @@ async def ask_to_purge(seen: Seen, who: Operator, queue: QueueName) -> Response:
 @router.post("/queues/{queue}/purge")
 async def purge(seen: Seen, who: Operator, queue: QueueName) -> Response:
     """Cancel all of a queue that has not started."""
-    needs_all_users(who)
-    number = await (await seen.store()).purge(queue)
-    await seen.service.record(who, "purge", f"queue {queue}", detail=counted(number, "job"))
+    number = await api.purge(seen.service, who, queue)
     return seen.elsewhere("queues", done="purge", n=str(number))

@@ -46,6 +46,7 @@ _environment: Final = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
+    "clock": phrases.clock,
     "counted": phrases.counted,
     "distance": phrases.distance,
     "exact": phrases.exact,

@@ -43,6 +43,11 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.pairs)
 
     @property
+    def rarely(self) -> bool:
+        """Whether a filter is set that few use."""
+        return bool(self.user or self.tag or self.error or self.since or self.until)
+
+    @property
     def first(self) -> str:
         """The query of the list's first page."""
         return urlencode(self.pairs)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ferryman.domain.errors import FerrymanError
 from ferryman.domain.job import WorkerStatus
+from ferryman.http.dashboard.phrases import counted
 from ferryman.http.dashboard.rendering import Notice, address, elsewhere, page
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem, problem_of
@@ -32,9 +33,7 @@ TITLES: Final = {
 class Sight:
     """One request's way to what a page shows."""
 
-    def __init__(
-        self, request: Request, service: Annotated[Service, Depends(service_of)]
-    ) -> None:
+    def __init__(self, request: Request, service: Annotated[Service, Depends(service_of)]) -> None:
         self.request = request
         self.service = service
         self.client = service.client
@@ -114,14 +113,15 @@ def refused(request: Request, problem: Problem) -> Response:
     )
 
 
-def lane_warnings(workers: Sequence[WorkerStatus]) -> list[Notice]:
-    """That the lane is down, if workers say so."""
+def lane_warnings(store: JobStore, workers: Sequence[WorkerStatus]) -> list[Notice]:
+    """That the lane is down, as this process or workers see it."""
     live = [one for one in workers if one.live]
-    blind = [one for one in live if one.degraded]
-    if not blind:
+    blind = sum(one.degraded for one in live)
+    if not blind and not store.degraded:
         return []
+    who = f"{blind} of {counted(len(live), 'worker')}" if blind else "This service"
     means = (
-        f"{len(blind)} of {len(live)} workers go on without Valkey, from the database: jobs start "
-        "a little later, and nothing is lost. See that the Valkey server runs and can be reached."
+        f"{who} cannot use Valkey, and goes on from the database: jobs start a little later, and "
+        "nothing is lost. See that the Valkey server runs and can be reached."
     )
     return [Notice("Degraded: the lane is down.", means, "warn")]

@@ -57,7 +57,7 @@ async def list_workers(seen: Seen, who: Reader) -> Response:
         every=EVERY,
         workers=rows,
         now=now,
-        warnings=lane_warnings(workers),
+        warnings=lane_warnings(store, workers),
     )
 
 
@@ -70,7 +70,7 @@ def _row(worker: WorkerStatus, jobs: list[Job]) -> Row:
         live=worker.live,
         degraded=worker.degraded,
         running=worker.running,
-        memory=worker.memory,
+        memory=worker.info.memory,
         jobs=shown,
         more=max(0, worker.running - len(shown)),
     )
