@@ -148,7 +148,7 @@ class _Forgetful(Feed):
 
 async def storm(store: SqlStore, engine: Engine, seed: int) -> list[JobEvent]:
     """Transactions that commit in a random order while one reads; all that it read."""
-    rng = random.Random(seed)  # noqa: S311 - repeatable
+    rng = random.Random(seed)
     cursor = await start(store)
     seen: list[JobEvent] = []
 

@@ -38,7 +38,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What went through a queue from `at` on, for one step.
 
     Attributes:
+        submitted: jobs that were taken in, outside of a caller's own transaction.
         started: deliveries that were claimed.
+        succeeded, failed, cancelled: jobs that ended so, as their workers told; failed also where
+            no worker could tell. What people cancel is not among them.
         retried: attempts that failed and will be followed by another.
         wait: from when a job was due until it was claimed.
         run: from a claim until the delivery's end, as far as its own worker told of it.

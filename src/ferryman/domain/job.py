@@ -74,7 +74,10 @@ class Submitted(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed job: all that a worker needs to run it, and the token that lets it end it."""
+    """A claimed job: all that a worker needs to run it, and the token that lets it end it.
+
+    `waited` is the seconds from when it was due until it was claimed.
+    """
 
     job_id: str
     task: str
@@ -87,6 +90,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     kills: int
     checkpoint: bytes | None = None
     user: str | None = None
+    waited: float = 0.0
 
 
 class Progress(msgspec.Struct, frozen=True):

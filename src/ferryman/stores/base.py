@@ -37,6 +37,9 @@ from ferryman.domain.operators import ApiKey, OperatorAction
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
 
+KEPT_ACTIONS = 10_000
+"""Actions of operators that are kept, the latest ones."""
+
 Clock = Callable[[], int]
 """Epoch milliseconds; replaces a store's own clock in tests."""
 
@@ -478,7 +481,7 @@ class JobStore(Protocol):
         ...
 
     async def record(self, action: OperatorAction) -> None:
-        """Write down what an operator did. The latest 10,000 actions are kept."""
+        """Write down what an operator did. The latest `KEPT_ACTIONS` are kept."""
         ...
 
     async def actions(self, *, limit: int = 50, cursor: str | None = None) -> ActionPage:

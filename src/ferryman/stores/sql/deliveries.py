@@ -38,7 +38,7 @@ from ferryman.stores.sql.tables import constant, jobs, one_of, queues, workers
 
 _CLAIMED = (
     *("id", "task", "queue", "token", "args", "options", "attempts", "deliveries", "kills"),
-    *("checkpoint", "user_key", "priority", "position"),
+    *("checkpoint", "user_key", "priority", "position", "due_at", "started_at"),
 )
 _TOLD = ("state", "reason", "detail", "worker")
 """What the event of a claim tells beside."""

@@ -83,7 +83,9 @@ class Hints:
         self._anyone.set()
         if self._task is None:
             self._task = loop.create_task(self._watch())
-        first_look = loop.call_later(SETTLE, self._due.set)
+        # Whoever reads the feed has just read it, and is woken in a moment anyhow.
+        pause = SETTLE if topics.queues or topics.jobs else timeout
+        first_look = loop.call_later(pause, self._due.set)
         try:
             await asyncio.wait([woken], timeout=timeout)
         finally:

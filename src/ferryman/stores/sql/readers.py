@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.ids import NAME_PATTERN
-from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
+from ferryman.domain.job import Job, JobEvent, WorkerStatus
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter, Page, as_stored
 from ferryman.stores.sql.deliveries import CLAIM_ORDER, claimable
@@ -30,7 +30,7 @@ from ferryman.stores.sql.dialect import AnyRow, Contains, Dialect
 from ferryman.stores.sql.feed import TOLD
 from ferryman.stores.sql.hints import Topics
 from ferryman.stores.sql.records import moment, since_epoch, to_event, to_job, to_worker
-from ferryman.stores.sql.tables import LIVE, events, jobs, one_of, queues, workers
+from ferryman.stores.sql.tables import LIVE, events, jobs, one_of, workers
 
 SCAN_LIMIT: Final = 10_000
 """Jobs that one page looks at; when fewer match than were asked for, the page is partial."""
@@ -166,25 +166,6 @@ class Readers:
             for row in rows
         ]
         return sorted(statuses, key=lambda status: (status.info.name, status.info.id))
-
-    def queues(self, connection: Connection) -> list[QueueInfo]:
-        """Every queue that is known or holds a job, with its figures."""
-        now = self.now(connection)
-        figures: dict[str, dict[str, Any]] = {}
-        for row in connection.execute(select(queues)):
-            figures[row.name] = {"paused": row.paused}
-        for row in connection.execute(self._figures):
-            queue = figures.setdefault(row.queue, {})
-            queue[row.state] = row.number
-            if row.state == JobState.QUEUED:
-                queue["oldest_age"] = max(0, now - row.oldest) / 1000
-        return [QueueInfo(name=name, **figures[name]) for name in sorted(figures)]
-
-    @cached_property
-    def _figures(self) -> Select[Any]:
-        number, oldest = func.count().label("number"), func.min(jobs.c.due_at).label("oldest")
-        rows = select(jobs.c.queue, jobs.c.state, number, oldest)
-        return rows.group_by(jobs.c.queue, jobs.c.state)
 
     # -- for those who wait ------------------------------------------------------------------
 

@@ -119,6 +119,7 @@ def to_delivery(row: AnyRow) -> Delivery:
         kills=row.kills,
         checkpoint=row.checkpoint,
         user=row.user_key,
+        waited=max(0, row.started_at - row.due_at) / 1000,
     )
 
 

@@ -172,7 +172,7 @@ class Claimed(NamedTuple):
     deliveries: list[Delivery]
 
 
-_DELIVERY_SIZE: Final = 7
+_DELIVERY_SIZE: Final = 8
 
 
 def _claimed(queue: str) -> Callable[[list[Any]], Claimed]:
@@ -445,6 +445,20 @@ def workers(shared: str, now: Now) -> Call[tuple[int, list[list[bytes]]]]:
         return reply[0], reply[1:]
 
     return Call(load("shared", "workers"), shared, [now], read)
+
+
+def tally(target: Target, steps: Iterable[tuple[int, int, int, Sequence[int]]]) -> Call[int]:
+    """Add counts, each with its step (s), where it begins, and how long it is kept (ms)."""
+    arguments: list[Any] = []
+    for step, at, keep, count in steps:
+        values = [(measure, value) for measure, value in enumerate(count) if value]
+        arguments += (step, at, keep, len(values), *itertools.chain.from_iterable(values))
+    return Call(load("queue", "tally"), target.prefix, arguments, int)
+
+
+def change_key(shared: str, id: str, new: bytes, known: bytes) -> Call[bool]:
+    """Keep an API key, if what is `known` of its id is still so (empty: nothing)."""
+    return Call(load("shared", "change_key"), shared, [id, new, known], bool)
 
 
 def command(*arguments: bytes | str | int | float) -> Call[Any]:

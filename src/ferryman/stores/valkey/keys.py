@@ -56,6 +56,7 @@ QUEUE_FAMILIES: Final = {
     "stop": Lifetime.PERMANENT,  # stop:<worker>, hash: id -> token, of jobs asked to stop
     "lane": Lifetime.PERMANENT,  # lane:<priority>, zset: id -> position, of queued jobs
     "end": Lifetime.RECORD,  # end:<id>, string: the record of an ended job
+    "figures": Lifetime.EXPIRING,  # figures:<step>:<at>, hash: number of a measure -> its value
     "log": Lifetime.RECORD,  # log:<id>, list: the lines that a job logged
 }
 """Kinds of keys with a further part, by what stands before it."""
@@ -71,6 +72,8 @@ SHARED_KEYS: Final = {
     "filling": Lifetime.EXPIRING,  # string: who fills the lanes
     "probe": Lifetime.EXPIRING,  # string: somebody wrote, to see whether that works
     "heard": Lifetime.EXPIRING,  # string: somebody follows the feed
+    "apikeys": Lifetime.PERMANENT,  # hash: id -> API key
+    "actions": Lifetime.PERMANENT,  # stream: what operators did, of bounded length
     "watch": Lifetime.EXPIRING,  # string: who compares the lanes with the database
 }
 SHARED_FAMILIES: Final = {

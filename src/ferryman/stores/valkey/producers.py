@@ -11,8 +11,8 @@ from ferryman.settings import Settings
 from ferryman.stores.base import Verdict
 from ferryman.stores.gathering import Answer, Gathering, bounded
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import Grounds
 from ferryman.stores.valkey.calls import Announced, Taken, Target
+from ferryman.stores.valkey.operators import Operators
 from ferryman.stores.valkey.records import PackedJob, pack_new
 
 _Parcel = tuple[NewJob, PackedJob]
@@ -22,7 +22,7 @@ def _parcel_size(parcel: _Parcel) -> int:
     return len(parcel[0].args)
 
 
-class Producers(Grounds):
+class Producers(Operators):
     """`submit` and the other verbs of those who have jobs done."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
@@ -37,8 +37,11 @@ class Producers(Grounds):
             return [await self._submit_one(jobs[0])]
         # Only a refusal asks for an order among queues: nothing after it is taken in.
         if any(job.unique and job.on_conflict == "refuse" for job in jobs):
-            return await self._submit_in_order(jobs)
-        return await self._submit_by_queue(jobs)
+            submitted = await self._submit_in_order(jobs)
+        else:
+            submitted = await self._submit_by_queue(jobs)
+        self._tally.submitted(jobs, submitted)
+        return submitted
 
     def submit_in(self, transaction: Any, jobs: Sequence[NewJob]) -> list[Submitted]:
         """There are no transactions to join here.
@@ -67,6 +70,7 @@ class Producers(Grounds):
             given = await self._link.run(submit(announced=announced), repeat=True)
         if given is None:
             raise _unknown(target.queue)
+        self._tally.submitted(jobs, given)
         return [
             one if isinstance(one, Submitted) else _refusal(job, one)
             for job, one in zip(jobs, given, strict=True)

@@ -370,7 +370,7 @@ def read_job(job_id: str, queue: str, record: Record) -> Job:
 
 def read_delivery(queue: str, values: list[Any]) -> Delivery:
     """A job as `claim` hands it out."""
-    packed_id, token, deliveries, attempts, kills, checkpoint, blob = values
+    packed_id, token, deliveries, attempts, kills, checkpoint, blob, waited = values
     about, args = _body(blob, int.from_bytes(blob[9:12], "big"))
     return Delivery(
         job_id=unpack_id(packed_id),
@@ -384,4 +384,5 @@ def read_delivery(queue: str, values: list[Any]) -> Delivery:
         kills=kills,
         checkpoint=read_optional(checkpoint),
         user=about.user,
+        waited=max(0, waited) / 1000,
     )

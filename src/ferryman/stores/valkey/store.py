@@ -3,11 +3,10 @@
 from datetime import datetime
 
 from ferryman.stores.base import Finding, Pace
-from ferryman.stores.valkey import calls, doctor
+from ferryman.stores.valkey import doctor
 from ferryman.stores.valkey.deliveries import Deliveries
 from ferryman.stores.valkey.feed import Feed
 from ferryman.stores.valkey.producers import Producers
-from ferryman.stores.valkey.records import moment
 from ferryman.stores.valkey.upkeep import Upkeep
 
 
@@ -43,6 +42,7 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Feed):
 
     async def close(self) -> None:
         """See `JobStore.close`."""
+        await self._tally.close()
         await self._channels.close()
         await self._blocking.close()
         await self._link.close()
@@ -53,7 +53,4 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Feed):
 
     async def now(self) -> datetime:
         """See `JobStore.now`."""
-        if self._clock is not None:
-            return moment(self._clock())
-        seconds, micros = await self._link.run(calls.command("TIME"), repeat=True)
-        return moment(int(seconds) * 1000 + int(micros) // 1000)
+        return await self._moment()
