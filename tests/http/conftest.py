@@ -13,12 +13,15 @@ from tests.backends import BACKENDS
 from tests.http.work import declare
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture
 def app(request: pytest.FixtureRequest) -> Any:
     """An application with an empty store."""
-    with BACKENDS[request.param](request) as settings:
+    with BACKENDS[getattr(request, "param", "sqlite")](request) as settings:
         made = Ferryman(
-            settings.database_url, settings.valkey_url, namespace=settings.namespace, allow=settings.allow
+            settings.database_url,
+            settings.valkey_url,
+            namespace=settings.namespace,
+            allow=settings.allow,
         )
         declare(made)
         yield made

@@ -1,5 +1,6 @@
 """The tasks of the tests' application."""
 
+import asyncio
 import dataclasses
 from typing import Annotated, Any
 
@@ -42,6 +43,13 @@ def declare(app: Ferryman) -> None:
         order: Order, to: Address, *notes: str, gift: bool = False, engine: Annotated[Any, made]
     ) -> dict[str, str]:
         return {"shipped": order.article, "to": to.city, "notes": " ".join(notes)}
+
+    @app.task(queue="steps")
+    async def step(count: int, context: JobContext) -> int:
+        for number in range(count):
+            context.progress(number + 1, count, f"step {number + 1}")
+            await asyncio.sleep(0.15)
+        return count
 
     @app.task(queue="safe")
     def sign_in(

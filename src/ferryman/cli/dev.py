@@ -52,7 +52,9 @@ def dev(
     ] = True,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Of the dashboard; 0 is: without.", show_default="8321"),
+        typer.Option(
+            min=0, max=65535, help="Of the dashboard; 0 is: without.", show_default="8321"
+        ),
     ] = None,
     log_level: LogLevel = "info",
     allow: Allow = "",

@@ -77,5 +77,3 @@ async def _revoke(call: Invocation, id: str) -> bool:
 def _data(key: ApiKey) -> dict[str, Any]:
     fields = ("id", "name", "scopes", "user", "created_at", "expires_at", "revoked_at")
     return {name: getattr(key, name) for name in fields}
-
-

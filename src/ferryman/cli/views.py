@@ -12,8 +12,8 @@ from rich.text import Text
 from ferryman.cli.output import printable
 from ferryman.cli.records import arguments, result
 from ferryman.domain.job import Job, JobEvent, Progress, QueueInfo, WorkerStatus
-from ferryman.domain.priority import priority_name
 from ferryman.domain.operators import ApiKey
+from ferryman.domain.priority import priority_name
 from ferryman.domain.states import JobState
 
 STATE_STYLES: Final = {

@@ -48,6 +48,10 @@ def needs(*scopes: Scope) -> Any:
     return Depends(check)
 
 
+OPEN: Final[dict[str, Any]] = {"security": []}
+"""What the OpenAPI document says of a route that is `public`."""
+
+
 def public(endpoint: F) -> F:
     """Mark a route that asks nobody who they are; one without this mark and `needs` is a fault."""
     endpoint.public = True  # type: ignore[attr-defined]  # read by the test of all routes

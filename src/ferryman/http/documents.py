@@ -81,8 +81,12 @@ def takes(record: Any, *, required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": {"application/json": schema}}}
 
 
-def document(app: FastAPI, client: Client, prefix: str) -> dict[str, Any]:
-    """The OpenAPI document of the service, with a path and a schema for each task."""
+def document(app: FastAPI, client: Client, prefix: str, *, keys: bool) -> dict[str, Any]:
+    """The OpenAPI document of the service, with a path and a schema for each task.
+
+    Args:
+        keys: API keys are asked for.
+    """
     made = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -95,10 +99,10 @@ def document(app: FastAPI, client: Client, prefix: str) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         made["components"]["schemas"].pop(unused, None)
     _add_tasks(made, tasks, prefix)
-    made["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "An API key."}
-    }
-    made["security"] = [{"key": []}]
+    if keys:
+        scheme = {"type": "http", "scheme": "bearer", "description": "An API key."}
+        made["components"]["securitySchemes"] = {"key": scheme}
+        made["security"] = [{"key": []}]
     return made
 
 

@@ -48,7 +48,7 @@ async def follow_job(
     await hub.join(listener)
     kept = True
     while not listener.over:
-        while kept:
+        while kept and not listener.over:
             events = await store.events(job_id, after=after, limit=PAGE)
             for one in await hub.shown(store, events):
                 after = one.event.seq

@@ -168,6 +168,9 @@ class Hub:
         Raises:
             StoreError: the store cannot be reached.
         """
+        if self._closing():
+            listener.end()
+            return
         self._group(listener).add(listener)
         if self._reading is None or self._reading.done():
             self._begun = asyncio.get_running_loop().create_future()

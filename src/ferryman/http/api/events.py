@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ferryman.http import selection
 from ferryman.http.answers import answer
 from ferryman.http.api.parameters import JobId, Name, Reader, Served, Text
-from ferryman.http.auth import never_refused, public
+from ferryman.http.auth import OPEN, never_refused, public
 from ferryman.http.bodies import Body, StreamBody
 from ferryman.http.documents import says, takes
 from ferryman.http.following import follow_all, follow_job
@@ -126,7 +126,7 @@ async def grant(service: Service, who: Principal, body: StreamBody, root: str) -
     return Stream(f"{root}/api/v1/streams/{token}", body.expires_in)
 
 
-@router.get("/streams/{token}", **STREAM)
+@router.get("/streams/{token}", **STREAM, openapi_extra=OPEN)
 @never_refused
 @public
 async def granted_events(

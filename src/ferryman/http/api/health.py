@@ -11,7 +11,7 @@ from starlette.responses import Response
 from ferryman.http import metrics, standing
 from ferryman.http.answers import answer
 from ferryman.http.api.parameters import Reader, Served
-from ferryman.http.auth import needs_all_users, public
+from ferryman.http.auth import OPEN, needs_all_users, public
 from ferryman.http.documents import says
 
 router = APIRouter(tags=["health"])
@@ -23,14 +23,14 @@ class Liveness(msgspec.Struct, frozen=True):
     status: str = "live"
 
 
-@router.get("/health/live", **says(Liveness))
+@router.get("/health/live", **says(Liveness), openapi_extra=OPEN)
 @public
 async def live() -> Response:
     """Whether the process answers: if not, start it anew. Asks nothing of the store."""
     return answer(Liveness())
 
 
-@router.get("/health/ready", **says(standing.Readiness))
+@router.get("/health/ready", **says(standing.Readiness), openapi_extra=OPEN)
 @public
 async def ready(service: Served) -> Response:
     """Whether jobs can be taken in and run now; 503 if not."""

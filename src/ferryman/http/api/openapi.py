@@ -14,5 +14,5 @@ router = APIRouter(tags=["openapi"])
 async def show_openapi(request: Request, service: Served, who: Anyone) -> Response:
     """The OpenAPI document, with a schema of its own for each task."""
     mounted_at = request.scope.get("root_path", "")
-    made = document(request.app, service.client, "/api/v1")
+    made = document(request.app, service.client, "/api/v1", keys=service.options.auth == "keys")
     return answer({**made, "servers": [{"url": mounted_at or "/"}]})
