@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from ferryman import Ferryman
 from tests.backends import BACKENDS
@@ -13,7 +13,7 @@ from tests.browser.site import Site
 from tests.browser.tasks import declare
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 10_000
+PATIENCE = 15_000
 """Milliseconds for which the browser waits for what a page shall show."""
 
 
@@ -33,6 +33,7 @@ def browser() -> Iterator[Browser]:
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=options)
+        expect.set_options(timeout=PATIENCE)
         yield launched
         launched.close()
 

@@ -5,7 +5,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import uvicorn
@@ -40,7 +39,6 @@ class Site:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server: uvicorn.Server | None = None
-        self._running: Future[None] | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine on the service's loop."""
@@ -51,11 +49,10 @@ class Site:
         self.run(self._start())
 
     async def _start(self) -> None:
-        served: Any = create_app(self.app, **self._options)
-        if self._mounted:
-            served = Starlette(routes=[Mount(self._mounted, served)])
+        served = self._served = create_app(self.app, **self._options)
+        outer = Starlette(routes=[Mount(self._mounted, served)]) if self._mounted else served
         config = uvicorn.Config(
-            served,
+            outer,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
@@ -65,7 +62,7 @@ class Site:
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
         listening = socket.socket(fileno=socket.dup(self._socket.fileno()))
         self._serving = asyncio.ensure_future(self._server.serve([listening]))
-        while not self._server.started:
+        while not self._server.started:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
 
     def stop(self) -> None:
@@ -74,7 +71,8 @@ class Site:
 
     async def _stop(self) -> None:
         if self._server is not None:
-            self._server.should_exit = self._server.force_exit = True
+            await self._served.state.service.close()
+            self._server.should_exit = True
             await self._serving
             self._server = None
 

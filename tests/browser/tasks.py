@@ -27,6 +27,6 @@ def declare(app: Ferryman) -> None:
         job = current_job()
         for frame in range(1, 4):
             job.progress(frame, 3, f"frame {frame}")
-            job.log(f"frame {frame} of {name} is there; the key was {key}")
+            job.log.info(f"frame {frame} of {name} is there; the key was {key}")
             gates[f"{name}-{frame}"].wait(20)
         return name
