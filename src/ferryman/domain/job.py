@@ -214,6 +214,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: its slots, which is how many jobs it runs at a time.
         lease: seconds for which each renewal extends its lease; 0 is: not told.
         memory: bytes that it and its child processes held at the latest renewal, if known.
+        claim_age: seconds since a claim of it was answered, at the latest renewal. It grows while
+            all slots are taken, and while the worker cannot get through to the store.
     """
 
     id: str
@@ -225,6 +227,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     lease: float = 0.0
     memory: int | None = None
+    claim_age: float | None = None
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ STREAM_HEADERS: Final = {
     "x-accel-buffering": "no",
 }
 
+NO_STORE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -27,7 +29,7 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
     return Response(
         encode(value),
         status,
-        {"cache-control": "no-store", **(headers or {})},
+        {**NO_STORE, **(headers or {})},
         media_type="application/json",
     )
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from ferryman.domain import errors
-from ferryman.http.answers import encode, nothing_yet
+from ferryman.http.answers import NO_STORE, encode, nothing_yet
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -51,7 +51,7 @@ class Problem(Exception):
             "detail": self.detail,
             **self.more,
         }
-        headers = {"cache-control": "no-store"}
+        headers = dict(NO_STORE)
         if self.retry_after is not None:
             headers["retry-after"] = str(max(1, round(self.retry_after)))
         if self.status == 401:

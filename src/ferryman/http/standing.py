@@ -18,11 +18,20 @@ PATIENCE: Final = 2.0
 
 
 class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker process: seconds since its lease was renewed the last time."""
+    """A worker process.
+
+    Attributes:
+        heartbeat_age: seconds since its lease was renewed the last time.
+        claim_age: seconds since a claim of it was answered; null if none was. It grows while all
+            of its slots are taken.
+    """
 
     name: str
     live: bool
-    heartbeat_age: float
+    slots: int
+    running: int
+    heartbeat_age: float | None
+    claim_age: float | None
     degraded: bool
 
 
@@ -35,6 +44,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
         lane: whether this service uses the lane; `none` where the store has none.
         promise: what holds for a job once it was taken in.
         heartbeat_age: seconds since any worker renewed its lease.
+        claim_age: seconds since a claim of any live worker was answered.
     """
 
     status: Literal["ready", "degraded", "unavailable"]
@@ -43,6 +53,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     lane: Literal["none", "delivers", "down"]
     round_trip: float | None = None
     heartbeat_age: float | None = None
+    claim_age: float | None = None
     workers: tuple[WorkerHealth, ...] = ()
 
 
@@ -86,7 +97,9 @@ async def readiness(service: Service) -> Readiness:
             workers = await store.workers()
     except (StoreError, TimeoutError):
         return Readiness(status="unavailable", store="", promise="", lane="none")
-    health = tuple(_health(service, worker, now) for worker in workers)
+    health = tuple(_health(worker, now) for worker in workers)
+    beats = [one.heartbeat_age for one in health if one.heartbeat_age is not None]
+    claims = [one.claim_age for one in health if one.live and one.claim_age is not None]
     degraded = store.degraded or any(worker.degraded and worker.live for worker in workers)
     lane: Literal["none", "delivers", "down"] = "none"
     if store.kind == "hybrid":
@@ -97,17 +110,22 @@ async def readiness(service: Service) -> Readiness:
         promise=PROMISES.get(store.kind, ""),
         lane=lane,
         round_trip=took,
-        heartbeat_age=min((one.heartbeat_age for one in health), default=None),
+        heartbeat_age=min(beats, default=None),
+        claim_age=min(claims, default=None),
         workers=health,
     )
 
 
-def _health(service: Service, worker: WorkerStatus, now: datetime) -> WorkerHealth:
-    left = (worker.lease_until - now).total_seconds()
+def _health(worker: WorkerStatus, now: datetime) -> WorkerHealth:
+    seen, claimed = worker.seen_at, worker.info.claim_age
+    beat = None if seen is None else max(0.0, (now - seen).total_seconds())
     return WorkerHealth(
         name=worker.info.name,
         live=worker.live,
-        heartbeat_age=max(0.0, service.client.settings.lease - left),
+        slots=worker.info.concurrency,
+        running=worker.running,
+        heartbeat_age=beat,
+        claim_age=None if claimed is None or beat is None else claimed + beat,
         degraded=worker.degraded,
     )
 

@@ -29,6 +29,11 @@ MEASURE_INTERVAL: Final = 5.0
 class Holder(Protocol):
     """Who works under a lease."""
 
+    @property
+    def claimed_at(self) -> float | None:
+        """When its latest claim was answered, by this process's monotonic clock."""
+        ...
+
     def cancel(self, jobs: tuple[tuple[str, int], ...]) -> None:
         """Someone asked these jobs (id, token) to stop; may be called again for the same ones."""
         ...
@@ -53,6 +58,11 @@ class _Lease:
             memory = await asyncio.to_thread(memory_of, self.info.pid)
             self.info = msgspec.structs.replace(self.info, memory=memory)
             await asyncio.sleep(MEASURE_INTERVAL)
+
+    def told(self, now: float) -> WorkerInfo:
+        """What the store is told of the worker."""
+        at = self.holder.claimed_at
+        return msgspec.structs.replace(self.info, claim_age=None if at is None else now - at)
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel what goes on beside; the tasks to wait for."""
@@ -152,7 +162,7 @@ class Keeper:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._patience):
-                renewal = await self._store.renew(lease.info, self._lease)
+                renewal = await self._store.renew(lease.told(began), self._lease)
         except Exception as error:
             outage.failed(error)
             return time.monotonic() < lease.until

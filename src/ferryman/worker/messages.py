@@ -1,7 +1,8 @@
 """What the processes of a worker say to each other. Every message is a tagged struct.
 
 supervisor to process   `Go` `Stop` `CancelJobs`
-process to supervisor   `Hello` `Ready` `Broken` `ChildBegan` `ChildEnded` `LeaseGone` `Leaving`
+process to supervisor   `Hello` `Ready` `Broken` `ChildBegan` `ChildEnded` `Claimed`
+                        `LeaseGone` `Leaving`
 process to child        `LoadResources` `RunJob` `CancelJob` `Terminate` `Quit`
 child to process        `Ready` `Broken` `Began` `Report` `Ended`
 """
@@ -79,6 +80,10 @@ class ChildEnded(Message, frozen=True):
     job_id: str
 
 
+class Claimed(Message, frozen=True):
+    """A claim was answered, with jobs or without; said once in a while."""
+
+
 class LeaseGone(Message, frozen=True):
     """The store refused a claim, for the lease is over."""
 
@@ -132,6 +137,6 @@ class Ended(Message, frozen=True):
 
 
 ToProcess = Go | Stop | CancelJobs
-FromProcess = Hello | Ready | Broken | ChildBegan | ChildEnded | LeaseGone | Leaving
+FromProcess = Hello | Ready | Broken | ChildBegan | ChildEnded | Claimed | LeaseGone | Leaving
 ToChild = LoadResources | RunJob | CancelJob | Terminate | Quit
 FromChild = Ready | Broken | Began | Report | Ended
