@@ -43,9 +43,9 @@ _LEAST: Final = 4
 """Characters of a secret value that is also hidden where it occurs in text."""
 
 _PAIR: Final = re.compile(
-    r"""(?ix) (?P<name> [\w-]* (?: pass(?:word|wd|phrase) | pwd | secret | token | api[_-]?key
+    r"""(?ix) (?P<name> (?: pass(?:word|wd|phrase) | pwd | secret | token | api[_-]?key
         | authorization | credentials? | cookie | (?:access|private|secret)[_-]?key | signature )
-        [\w-]* ["']? \s* [=:] \s* )
+        [\w-]{0,64} ["']? \s{0,8} [=:] \s* )
         (?: (?: bearer | basic | digest | token ) \s+ )?
         (?P<value> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [^\s,;&"')\]}]+ )"""
 )
