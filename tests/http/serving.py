@@ -25,7 +25,7 @@ async def serving(served: Any, port: int = 0) -> AsyncIterator[int]:
         ws="websockets-sansio",
     )
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # pytest's own
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]  # pytest's own
     running = asyncio.create_task(server.serve([taken]))
     try:
         while not server.started:
