@@ -21,7 +21,7 @@ from ferryman.stores import make_store
 from ferryman.stores.base import JobStore
 from ferryman.stores.sql.tables import events, jobs
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.journal import read_events
+from ferryman.stores.valkey.journal import About, read_events
 from ferryman.stores.valkey.keys import Keys
 from ferryman.stores.valkey.records import read_job, unpack_id
 from ferryman.stores.valkey.store import ValkeyStore
@@ -143,8 +143,9 @@ async def _records(store: ValkeyStore, settings: Settings) -> AsyncIterator[Kept
                 found = await store._link.run(calls.read(store._target(queue), part))
                 for job_id, record in zip(part, found, strict=True):
                     if record is not None:
-                        job, told = read_job(job_id, queue, record), read_events(job_id, record)
-                        yield _of_job(job, told)
+                        about = About(job_id, queue, record.specification.description)
+                        told = read_events(about, record, ())
+                        yield _of_job(read_job(job_id, queue, record), told)
 
 
 def _shared(settings: Settings, key: str) -> str:

@@ -62,6 +62,7 @@ class Tally:
         self._counts: Counts = {}
         self._began: dict[tuple[str, int], float] = {}
         self._timer: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
 
     def _of(self, queue: str) -> Count:
         moment = self._clock()
@@ -115,14 +116,15 @@ class Tally:
         Raises:
             StoreError: it could not be written, and is still there.
         """
-        counts, self._counts = self._counts, {}
-        if not counts:
-            return
-        try:
-            await self._write(counts)
-        except BaseException:
-            merge(self._counts, counts)
-            raise
+        async with self._flushing:  # whoever reads then finds what another call was writing
+            counts, self._counts = self._counts, {}
+            if not counts:
+                return
+            try:
+                await self._write(counts)
+            except BaseException:
+                merge(self._counts, counts)
+                raise
 
     async def close(self) -> None:
         """Write what is left, if that can be done."""

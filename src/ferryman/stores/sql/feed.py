@@ -115,7 +115,11 @@ class Feed:
     @cached_property
     def _here(self) -> Select[Any]:
         """The snapshot of the statement, and the last number that it may see."""
-        return select(*_SNAPSHOT, self._dialect.last_number.label("seq"))
+        columns: tuple[ColumnElement[Any], ...] = (
+            *_SNAPSHOT,
+            self._dialect.last_number.label("seq"),
+        )
+        return select(*columns)
 
     @cached_property
     def _since(self) -> Select[Any]:

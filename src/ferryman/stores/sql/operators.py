@@ -70,9 +70,13 @@ class Operators:
 
     def record(self, connection: Connection, action: OperatorAction) -> None:
         """Write down an action, and forget the oldest of too many."""
-        texts = {name: clean(getattr(action, name)) for name in ("who", "verb", "target", "detail")}
-        body = encode(OperatorAction(**texts))
-        connection.execute(insert(actions).values(at=self._dialect.now, body=body))
+        action = OperatorAction(
+            who=clean(action.who),
+            verb=clean(action.verb),
+            target=clean(action.target),
+            detail=clean(action.detail),
+        )
+        connection.execute(insert(actions).values(at=self._dialect.now, body=encode(action)))
         newest = select(func.max(actions.c.number)).scalar_subquery()
         connection.execute(delete(actions).where(actions.c.number <= newest - KEPT_ACTIONS))
 

@@ -110,7 +110,7 @@ class Reports:
         ]
 
     def _write_lines(self, connection: Connection, updates: Sequence[ProgressUpdate]) -> None:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"id": one.job_id, "body": _packed(line)}
             for one in updates
             for line in one.lines[-LOG_LINES:]

@@ -223,7 +223,7 @@ event.listen(
     "after_create",
     # Not a default of the column's own: SQLite knows no such number. Releases that do not know of
     # the column write it as well.
-    DDL("ALTER TABLE ferryman_events ALTER COLUMN xact SET DEFAULT txid_current()").execute_if(
-        dialect="postgresql"
-    ),
+    DDL(  # type: ignore[no-untyped-call]
+        "ALTER TABLE ferryman_events ALTER COLUMN xact SET DEFAULT txid_current()"
+    ).execute_if(dialect="postgresql"),
 )
