@@ -23,6 +23,9 @@ from ferryman.settings import Settings
 PAUSE = 0.1
 """Seconds between two reports of one job; more often would be merged on the way."""
 
+START = 20.0
+"""Seconds that it may take until all listen; the jobs last for so much longer."""
+
 
 class Ear:
     """One listener to a job: what came, and how late."""
@@ -34,7 +37,8 @@ class Ear:
         self.states: list[str] = []
         self.late: list[float] = []
         self.opened = 0
-        self.calm = True
+        self.runs = asyncio.Event()
+        self.calm = False
         self._writer: asyncio.StreamWriter | None = None
 
     async def run(self) -> None:
@@ -66,6 +70,7 @@ class Ear:
         self.seen.append(event["seq"])
         if event["kind"] == "state":
             self.states.append(event["target"])
+            self.runs.set()
         elif event["kind"] == "progress" and not replay and self.calm:
             self.late.append(time.time() - float(event["progress"]["message"]))
 
@@ -83,11 +88,13 @@ async def _measure(settings: Settings, listeners: int, seconds: float) -> None:
 
     port = free_port()
     count = max(1, listeners // 25)
-    jobs = await app.named("tell").aenqueue_many([(int(seconds / PAUSE), PAUSE)] * count)
+    jobs = await app.named("tell").aenqueue_many([(int((seconds + START) / PAUSE), PAUSE)] * count)
     ears = [Ear(port, jobs[number % count].id) for number in range(listeners)]
     async with app.worker(queues=["told"], concurrency=count):
         with serving(settings, port):
             running = [asyncio.create_task(ear.run()) for ear in ears]
+            await asyncio.gather(*(ear.runs.wait() for ear in ears))
+            _calm(ears, True)
             await asyncio.sleep(seconds * 0.4)
             _calm(ears, False)
             for ear in ears:
@@ -106,9 +113,10 @@ def _calm(ears: list[Ear], calm: bool) -> None:
 
 async def _judge(app: Ferryman, ears: list[Ear]) -> None:
     store = await app.store()
-    kept = {ear.job_id: await store.events(ear.job_id) for ear in ears[:]}
+    kept = {ear.job_id: await store.events(ear.job_id) for ear in ears}
     gaps = sum(len({one.seq for one in kept[ear.job_id]} - set(ear.seen)) for ear in ears)
     late = sorted(one for ear in ears for one in ear.late)
+    assert late, "nobody heard of any progress: measure for longer"
     report(
         what="listening",
         listeners=len(ears),

@@ -48,6 +48,7 @@ class ModelStore(ModelOnlookers):
 
     kind = "model"
     pace = Pace()
+    degraded = False
 
     async def open(self) -> None:
         """Nothing to open."""
