@@ -13,10 +13,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import uvicorn
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, ViewportSize, async_playwright
 
 from ferryman import Ferryman, Retry
 from ferryman.domain.job import LogLine, NewJob, Progress, WorkerInfo
@@ -26,7 +26,7 @@ from ferryman.domain.states import JobState, Reason
 from ferryman.http import create_app
 from ferryman.settings import Settings
 from ferryman.stores.base import ClaimRequest, ProgressUpdate
-from ferryman.stores.sql import SqlStore
+from ferryman.stores.sql.store import SqlStore
 
 IMAGES: Final = Path(__file__).parents[1] / "docs/images"
 MOST: Final = 150_000
@@ -34,10 +34,13 @@ MOST: Final = 150_000
 PAST: Final = 900
 """Seconds that went by before the pictures are taken."""
 TICK: Final = 10
+LEASE: Final = 600
 QUEUES: Final = {"receipts": "read_receipt", "photos": "caption_photo", "films": "render_film"}
 
-LARGE, PHONE = {"width": 1200, "height": 780}, {"width": 390, "height": 780}
-VIEWS: Final = (
+LARGE: Final[ViewportSize] = {"width": 1200, "height": 780}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 780}
+View = tuple[str, str, Literal["light", "dark"], ViewportSize]
+VIEWS: Final[tuple[View, ...]] = (
     ("overview", "", "light", LARGE),
     ("overview-dark", "", "dark", LARGE),
     ("jobs", "jobs", "light", LARGE),
@@ -64,13 +67,16 @@ def declare(app: Ferryman) -> None:
     """The office's tasks."""
 
     @app.task(queue="receipts", retry=Retry(max_attempts=4, base=60))
-    def read_receipt(receipt: str, path: str) -> dict[str, Any]: ...
+    def read_receipt(receipt: str, path: str) -> dict[str, Any]:
+        return {"receipt": receipt, "path": path}
 
     @app.task(queue="photos", retry=Retry(max_attempts=3))
-    def caption_photo(photo: str, api_key: str = "") -> str: ...
+    def caption_photo(photo: str, api_key: str = "") -> str:
+        return photo
 
     @app.task(queue="films")
-    def render_film(film: str, frames: int = 240) -> str: ...
+    def render_film(film: str, frames: int = 240) -> str:
+        return film
 
 
 class Past:
@@ -93,7 +99,7 @@ class Past:
                 queues=tuple(QUEUES),
                 concurrency=slots,
                 version="0.1.0",
-                lease=60,
+                lease=LEASE,
                 memory=memory * 2**20,
             )
             for number, slots, memory in ((1, 4, 412), (2, 4, 388), (3, 2, 1230))
@@ -103,11 +109,13 @@ class Past:
     async def go_by(self) -> None:
         """Live through it."""
         for worker in self._workers:
-            await self.store.register(worker, 60)
-        for tick in range(PAST // TICK):
+            await self.store.register(worker, LEASE)
+        tick = 0
+        while self._now < (time.time() - TICK) * 1000:
+            tick += 1
             await self._enqueue(12 + round(8 * (tick % 30) / 30) + self._chance.randrange(6))
             for worker in self._workers:
-                await self.store.renew(worker, 60)
+                await self.store.renew(worker, LEASE)
                 await self._work(worker)
             self._now += TICK * 1000
         await self._present()
@@ -126,7 +134,9 @@ class Past:
         await self.store.submit(jobs)
 
     async def _work(self, worker: WorkerInfo) -> None:
-        claimed = await self.store.claim(ClaimRequest(worker.id, worker.queues, 7))
+        claimed = await self.store.claim(
+            ClaimRequest(worker=worker.id, queues=worker.queues, limit=7)
+        )
         before = self._now
         self._now += self._chance.choice((300, 900, 2500))
         await self.store.finish([self._ending(delivery) for delivery in claimed])
@@ -153,7 +163,9 @@ class Past:
         await store.submit(
             [films.using(id=f"film-{one}").new_job(("harbour",), {}) for one in (1, 2)]
         )
-        first, _ = await store.claim(ClaimRequest(self._workers[2].id, ("films",), 2))
+        first, _ = await store.claim(
+            ClaimRequest(worker=self._workers[2].id, queues=("films",), limit=2)
+        )
         for frame in (60, 120, 151):
             self._now += 1
             line = LogLine("info", f"frame {frame} is rendered, 24 frames a second")
@@ -168,7 +180,7 @@ class Past:
                     )
                 ]
             )
-        await store.claim(ClaimRequest(self._workers[0].id, ("receipts",), 3))
+        await store.claim(ClaimRequest(worker=self._workers[0].id, queues=("receipts",), limit=3))
         await store.pause("photos")
         for verb, target, detail in (
             ("retry", "state=failed task=caption_photo", "12 of 12 jobs"),
@@ -189,7 +201,9 @@ class Past:
         trace = 'Traceback (most recent call last):\n  File "office.py", line 31, in read_receipt\n'
         trace += "    picture = Path(path).read_bytes()\n" + why
         for attempt in (1, 2):
-            [one] = await store.claim(ClaimRequest(self._workers[1].id, ("broken",), 1))
+            [one] = await store.claim(
+                ClaimRequest(worker=self._workers[1].id, queues=("broken",), limit=1)
+            )
             self._now += 340
             last = attempt == 2
             await store.finish(
@@ -219,8 +233,9 @@ async def serve(app: Ferryman) -> tuple[uvicorn.Server, "asyncio.Task[None]", st
     return server, running, f"http://localhost:{listener.getsockname()[1]}/"
 
 
-async def take(browser: Browser, url: str, name: str, path: str, scheme: Any, size: Any) -> int:
+async def take(browser: Browser, url: str, view: View) -> int:
     """Take one picture; its bytes."""
+    name, path, scheme, size = view
     context = await browser.new_context(viewport=size, color_scheme=scheme)
     page = await context.new_page()
     await page.goto(url + path)
@@ -254,8 +269,9 @@ async def main() -> int:
         async with async_playwright() as playwright:
             options = ["--no-sandbox"] if os.geteuid() == 0 else []
             browser = await playwright.chromium.launch(executable_path=chromium, args=options)
-            for name, *view in VIEWS:
-                size = await take(browser, url, name, *view)
+            for view in VIEWS:
+                name = view[0]
+                size = await take(browser, url, view)
                 print(f"dashboard-{name}.png: {size:,} bytes")
                 too_large += [name] if size > MOST else []
             await browser.close()

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 from ferryman import Ferryman
 from tests.backends import BACKENDS
@@ -56,6 +56,11 @@ def complaints() -> list[str]:
 @pytest.fixture
 def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     """A page whose scripts and security policy nothing may offend."""
+
+    def refuse(dialog: Dialog) -> None:
+        complaints.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
     opened = context.new_page()
     opened.on("pageerror", lambda error: complaints.append(f"error: {error}"))
     opened.on(
@@ -66,7 +71,7 @@ def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
             else None
         ),
     )
-    opened.on("dialog", lambda dialog: (complaints.append("a dialog"), dialog.dismiss()))
+    opened.on("dialog", refuse)
     yield opened
     assert complaints == []
 

@@ -59,7 +59,7 @@ class Site:
             ws="websockets-sansio",
         )
         self._server = uvicorn.Server(config)
-        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         listening = socket.socket(fileno=socket.dup(self._socket.fileno()))
         self._serving = asyncio.ensure_future(self._server.serve([listening]))
         while not self._server.started:  # noqa: ASYNC110 - it tells nobody

@@ -53,7 +53,9 @@ async def _seed(app: Ferryman) -> list[str]:
         for number in range(5)
     ]
     await store.submit(jobs)
-    first, second, third, fourth = await store.claim(ClaimRequest("w", (HOSTILE,), 4))
+    first, second, third, fourth = await store.claim(
+        ClaimRequest(worker="w", queues=(HOSTILE,), limit=4)
+    )
     progress = Progress(1, 2, HOSTILE)
     lines = (LogLine(HOSTILE, HOSTILE), LogLine("error", HOSTILE))
     update = ProgressUpdate(
@@ -61,7 +63,7 @@ async def _seed(app: Ferryman) -> list[str]:
     )
     await store.progress([update])
     failure = Failure(kind=HOSTILE, message=HOSTILE, traceback=HOSTILE)
-    endings = [
+    endings: list[tuple[Any, JobState, Reason, dict[str, Any]]] = [
         (second, JobState.FAILED, Reason.EXHAUSTED, {"failure": failure, "detail": HOSTILE}),
         (third, JobState.SUCCEEDED, Reason.RETURNED, {"result": b'{"a":"%s"}' % _json(HOSTILE)}),
         (fourth, JobState.SCHEDULED, Reason.PARKED, {"detail": HOSTILE, "delay": 60}),

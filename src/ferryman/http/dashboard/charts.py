@@ -46,7 +46,7 @@ CHARTS: Final = (
         "per min",
         (("retried", "failed attempts"), ("cancelled", "cancelled"), ("failed", "failed jobs")),
     ),
-    Chart("backlog", "Jobs that have not ended", "jobs", (("backlog", "at that time"),)),
+    Chart("backlog", "Jobs that have not ended", "jobs", (("backlog", "open"),)),
     Chart(
         "latency",
         "Latency",

@@ -80,7 +80,7 @@ def _tiles(queues: Sequence[QueueInfo], workers: Sequence[WorkerStatus]) -> list
         Tile("scheduled for later", total("scheduled"), "jobs?state=scheduled"),
         Tile("dead letters", total("failed"), "dead-letters"),
         Tile(
-            f"slots in use, {phrases.counted(len(live), 'worker')}",
+            "slots in use",
             f"{sum(one.running for one in live)} of {slots}",
             "workers",
         ),

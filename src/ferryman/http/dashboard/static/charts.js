@@ -8,9 +8,17 @@ function colour(element) {
 }
 
 function said(value, unit) {
-  if (value == null) return "no figure";
   if (unit === "s") return value < 1 ? `${Math.round(value * 1000)} ms` : `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
-  return `${value >= 10 || value === Math.round(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1)} ${unit}`;
+  return `${counted(value)} ${unit}`;
+}
+
+function counted(value) {
+  return value >= 10 || value === Math.round(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
+}
+
+// As everywhere on these pages: the time of day in UTC.
+function clock(time, seconds) {
+  return new Date(time * 1000).toISOString().slice(11, seconds ? 19 : 16);
 }
 
 function options(figure, plot) {
@@ -24,8 +32,8 @@ function options(figure, plot) {
     cursor: { y: false, points: { size: 6 } },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
-      { stroke: dim, grid, ticks: grid },
-      { stroke: dim, grid, ticks: grid, size: 64, values: (_, values) => values.map((value) => said(value, unit)) },
+      { stroke: dim, grid, ticks: grid, size: 32, space: 70, values: (_, times) => times.map((time) => clock(time)) },
+      { stroke: dim, grid, ticks: grid, size: 56, values: (_, values) => values.map((value) => unit === "s" ? said(value, unit) : counted(value)) },
     ],
     series: [{}, ...keys.map((key) => ({
       label: key.textContent, stroke: colour(key.querySelector("i")), width: 2, spanGaps: false,
@@ -40,9 +48,11 @@ function summarise(figure, chart, at) {
   const { unit } = figure.querySelector(".plot").dataset;
   const times = chart.data[0];
   const here = at ?? times.length - 1;
-  const parts = chart.series.slice(1).map((series, number) => `${series.label} ${said(chart.data[number + 1][here], unit)}`);
-  const moment = at == null ? "Latest" : new Date(times[here] * 1000).toLocaleTimeString();
-  figure.querySelector("[data-summary]").textContent = times.length ? `${moment}: ${parts.join(", ")}` : "No figures yet.";
+  const values = chart.data.slice(1).map((line) => line[here]);
+  const parts = chart.series.slice(1).map((series, number) => [series.label, values[number]]);
+  const told = parts.filter(([, value]) => value != null).map(([label, value]) => `${label} ${said(value, unit)}`);
+  const moment = at == null ? "Latest" : `${clock(times[here], true)} UTC`;
+  figure.querySelector("[data-summary]").textContent = `${moment}: ${told.join(", ") || "no job"}`;
 }
 
 function draw(figure, figures, anew) {
