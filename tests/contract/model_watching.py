@@ -9,8 +9,8 @@ import msgspec
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.figures import STEPS, Figures
 from ferryman.domain.job import JobEvent
-from ferryman.domain.operators import ApiKey, OperatorAction
-from ferryman.stores.base import KEPT_ACTIONS, ActionPage, FeedPage
+from ferryman.domain.operators import KEPT_ACTIONS, ActionPage, ApiKey, OperatorAction
+from ferryman.stores.base import FeedPage
 from ferryman.stores.tally import Counts, Tally, kept_step, merge, to_figures
 from tests.contract.model_data import ModelData, moment
 

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from ferryman.domain.job import JobEvent
-from ferryman.domain.operators import ApiKey
-from ferryman.stores.base import ActionPage, FeedPage, ProgressUpdate, Verdict
+from ferryman.domain.operators import ActionPage, ApiKey
+from ferryman.stores.base import FeedPage, ProgressUpdate, Verdict
 from tests.clock import FakeClock
 from tests.contract import test_feed, test_figures, test_logs, test_operators
 from tests.contract.model import ModelStore

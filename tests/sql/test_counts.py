@@ -4,17 +4,16 @@ import asyncio
 
 import pytest
 
-from ferryman.stores.sql import counts, looks
+from ferryman.stores.sql import counts
 from ferryman.stores.sql.store import SqlStore
 from tests.clock import FakeClock
 from tests.contract.world import new_job
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting always takes too long to be done at each call."""
-    for module in (counts, looks):
-        monkeypatch.setattr(module, "QUICK", -1.0)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One job is a large table."""
+    monkeypatch.setattr(counts, "LARGE", 1)
 
 
 async def queued(store: SqlStore) -> int:
@@ -22,14 +21,14 @@ async def queued(store: SqlStore) -> int:
     return sum(info.queued for info in await store.queues())
 
 
-async def test_a_quick_count_is_exact(store: SqlStore) -> None:
+async def test_the_count_of_a_small_table_is_exact(store: SqlStore) -> None:
     for number in range(3):
         await store.submit([new_job(f"job-{number}")])
         assert await queued(store) == number + 1
 
 
 async def test_counts_are_kept_for_a_while_and_then_renewed(
-    slow: None, store: SqlStore, clock: FakeClock
+    large: None, store: SqlStore, clock: FakeClock
 ) -> None:
     await store.submit([new_job("a")])
     assert await queued(store) == 1
@@ -42,7 +41,7 @@ async def test_counts_are_kept_for_a_while_and_then_renewed(
             await asyncio.sleep(0.01)
 
 
-async def test_old_counts_are_not_shown(slow: None, store: SqlStore, clock: FakeClock) -> None:
+async def test_old_counts_are_not_shown(large: None, store: SqlStore, clock: FakeClock) -> None:
     await store.submit([new_job("a")])
     assert await queued(store) == 1
     await store.submit([new_job("b")])
@@ -51,7 +50,7 @@ async def test_old_counts_are_not_shown(slow: None, store: SqlStore, clock: Fake
 
 
 async def test_pauses_and_ages_are_those_of_now(
-    slow: None, store: SqlStore, clock: FakeClock
+    large: None, store: SqlStore, clock: FakeClock
 ) -> None:
     await store.submit([new_job("a")])
     await store.queues()
@@ -68,8 +67,7 @@ async def test_a_table_that_became_small_is_counted_again(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     with monkeypatch.context() as patch:
-        for module in (counts, looks):
-            patch.setattr(module, "QUICK", -1.0)
+        patch.setattr(counts, "LARGE", 1)
         await store.submit([new_job("a")])
         await store.queues()
     await store.submit([new_job("b")])

@@ -1,8 +1,12 @@
 """Operators: the keys that let people and programs in, and the record of what they did."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
+
+KEPT_ACTIONS: Final = 10_000
+"""Actions of operators that are kept, the latest ones."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,3 +46,10 @@ class OperatorAction(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     detail: str = ""
     at: datetime | None = None
+
+
+class ActionPage(msgspec.Struct, frozen=True):
+    """Some actions of operators, and where to go on (`None`: that was the last page)."""
+
+    actions: tuple[OperatorAction, ...]
+    cursor: str | None = None

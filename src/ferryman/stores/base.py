@@ -33,12 +33,9 @@ from ferryman.domain.job import (
     WorkerInfo,
     WorkerStatus,
 )
-from ferryman.domain.operators import ApiKey, OperatorAction
+from ferryman.domain.operators import ActionPage, ApiKey, OperatorAction
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
-
-KEPT_ACTIONS = 10_000
-"""Actions of operators that are kept, the latest ones."""
 
 Clock = Callable[[], int]
 """Epoch milliseconds; replaces a store's own clock in tests."""
@@ -147,13 +144,6 @@ class FeedPage(msgspec.Struct, frozen=True):
     events: tuple[JobEvent, ...]
     cursor: str
     reset: bool = False
-
-
-class ActionPage(msgspec.Struct, frozen=True):
-    """Some actions of operators, and where to go on (`None`: that was the last page)."""
-
-    actions: tuple[OperatorAction, ...]
-    cursor: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):

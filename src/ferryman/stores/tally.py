@@ -82,9 +82,9 @@ class Tally:
 
     def claimed(self, deliveries: Iterable[Delivery]) -> None:
         """Deliveries were claimed."""
-        now = time.monotonic()
+        now, counts = time.monotonic(), _ByQueue(self._of)
         for one in deliveries:
-            count = self._of(one.queue)
+            count = counts[one.queue]
             count[_STARTED] += 1
             _add(count, _WAIT, one.waited)
             if len(self._began) < FORGET:
@@ -92,14 +92,14 @@ class Tally:
 
     def ended(self, endings: Sequence[Ending], verdicts: Iterable[Verdict]) -> None:
         """Deliveries were ended, as far as the verdicts say so."""
-        now = time.monotonic()
+        now, counts = time.monotonic(), _ByQueue(self._of)
         for one, verdict in zip(endings, verdicts, strict=True):
             began = self._began.pop((one.job_id, one.token), None)
             if verdict is not Verdict.APPLIED:
                 continue
-            count = self._of(one.queue)
-            if one.state.terminal:
-                count[_ENDED[one.state]] += 1
+            count = counts[one.queue]
+            if (measure := _ENDED.get(one.state)) is not None:
+                count[measure] += 1
             elif one.reason is Reason.RETRY:
                 count[_RETRIED] += 1
             if began is not None:
@@ -149,12 +149,23 @@ class Tally:
         self._counts = {key: count for key, count in self._counts.items() if key[0] > oldest}
 
 
+class _ByQueue(dict[str, Count]):
+    """The counts of now, each looked up once a call."""
+
+    def __init__(self, of: Callable[[str], Count]) -> None:
+        self._of = of
+
+    def __missing__(self, queue: str) -> Count:
+        count = self[queue] = self._of(queue)
+        return count
+
+
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
 def _add(count: Count, first: int, seconds: float) -> None:
-    count[first] += round(seconds * 1000)
+    count[first] += int(seconds * 1000 + 0.5)
     count[first + 1 + bisect_left(BOUNDS, seconds)] += 1
 
 

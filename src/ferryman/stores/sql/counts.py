@@ -1,8 +1,8 @@
 """The counts of all queues.
 
-They are counted at each call as long as that is quick. In a big table it is not: then the counts of
-a moment are kept, handed out while they are not too old, and renewed behind the caller's back, at
-most so often that counting takes a twentieth of one connection's time.
+They are counted at each call while there are few jobs. In a big table that takes long: the counts
+of a moment are kept, handed out while they are not too old, and renewed behind the caller's back,
+at most so often that counting takes a twentieth of one connection's time.
 """
 
 import time
@@ -18,8 +18,8 @@ from ferryman.domain.states import JobState
 from ferryman.stores.sql.dialect import Dialect
 from ferryman.stores.sql.tables import counts, jobs, queues
 
-QUICK: Final = 0.05
-"""Seconds that counting may take at each call."""
+LARGE: Final = 50_000
+"""Jobs from which on they are not counted at each call."""
 
 SHARE: Final = 20
 """Counts are handed out for so many times what counting took, before they are renewed."""
@@ -38,6 +38,9 @@ class _Count(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decode: Final = msgspec.json.Decoder(list[_Count]).decode
+
+Kept = Mapping[str, Any] | None
+"""Counts as they are kept; `None`: there are so few jobs that they are not."""
 
 
 class Looked(NamedTuple):
@@ -69,18 +72,20 @@ class QueueCounts:
         stale = row.now - row.at > max(1000, SHARE * row.cost)
         return Looked(self._infos(connection, row.now, _decode(row.body)), stale)
 
-    def count(self, connection: Connection) -> tuple[list[QueueInfo], Mapping[str, Any]]:
+    def count(self, connection: Connection) -> tuple[list[QueueInfo], Kept]:
         """Count now; and what to `keep`."""
         began = time.monotonic()
         now = int(connection.execute(self._now).one().now)
         found = [_Count(*row) for row in connection.execute(self._figures)]
         cost = round((time.monotonic() - began) * 1000)
+        if sum(one.number for one in found) < LARGE:
+            return self._infos(connection, now, found), None
         kept = {"id": 1, "at": now, "cost": cost, "body": msgspec.json.encode(found)}
         return self._infos(connection, now, found), kept
 
-    def keep(self, connection: Connection, kept: Mapping[str, Any]) -> None:
-        """Keep counts that took long, and forget others."""
-        if kept["cost"] >= QUICK * 1000:
+    def keep(self, connection: Connection, kept: Kept) -> None:
+        """Keep counts of many jobs, and forget those of a table that has few now."""
+        if kept is not None:
             connection.execute(self._keep, kept)
         else:
             connection.execute(delete(counts))

@@ -9,11 +9,11 @@ from datetime import datetime
 from ferryman.domain.errors import StoreError
 from ferryman.domain.figures import Figures
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
-from ferryman.domain.operators import ApiKey, OperatorAction
+from ferryman.domain.operators import ActionPage, ApiKey, OperatorAction
 from ferryman.settings import Settings, embedded_database_url
-from ferryman.stores.base import ActionPage, Clock, FeedPage, Finding, JobFilter, Page
+from ferryman.stores.base import Clock, FeedPage, Finding, JobFilter, Page
 from ferryman.stores.sql import doctor
-from ferryman.stores.sql.counts import QUICK, QueueCounts
+from ferryman.stores.sql.counts import QueueCounts
 from ferryman.stores.sql.dialect import Dialect
 from ferryman.stores.sql.engine import Engines, kind_of, parse_url
 from ferryman.stores.sql.feed import Feed
@@ -109,7 +109,7 @@ class Looks:
 
     async def _count(self) -> list[QueueInfo]:
         known, kept = await self._engines.read.run_repeatable(self._counts.count)
-        if kept["cost"] >= QUICK * 1000:
+        if kept is not None:
             await self._engines.alone.run_repeatable(self._counts.keep, kept)
         return known
 

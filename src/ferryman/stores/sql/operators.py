@@ -9,8 +9,7 @@ from sqlalchemy import BigInteger, Connection, Text, bindparam, delete, func, in
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ferryman.domain.errors import ConfigError
-from ferryman.domain.operators import ApiKey, OperatorAction
-from ferryman.stores.base import KEPT_ACTIONS, ActionPage
+from ferryman.domain.operators import KEPT_ACTIONS, ActionPage, ApiKey, OperatorAction
 from ferryman.stores.sql.dialect import AnyRow, Dialect
 from ferryman.stores.sql.records import clean, encode, moment, moment_or_none
 from ferryman.stores.sql.tables import actions, keys

@@ -214,6 +214,7 @@ _numbered: Final = events.c.xact.is_not(None)
 Index(
     "ferryman_events_by_xact",
     events.c.xact,
+    events.c.seq,
     sqlite_where=_numbered,  # so that it is empty there
     postgresql_where=_numbered,
 )

@@ -9,9 +9,8 @@ import msgspec
 
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.figures import STEPS, Figures
-from ferryman.domain.operators import ApiKey, OperatorAction
+from ferryman.domain.operators import KEPT_ACTIONS, ActionPage, ApiKey, OperatorAction
 from ferryman.settings import Settings
-from ferryman.stores.base import KEPT_ACTIONS, ActionPage
 from ferryman.stores.tally import SIZE, Counts, Tally, in_steps, kept_step, to_figures
 from ferryman.stores.valkey import calls
 from ferryman.stores.valkey.base import Grounds

@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_index(
         "ferryman_events_by_xact",
         "ferryman_events",
-        ["xact"],
+        ["xact", "seq"],
         sqlite_where=numbered,
         postgresql_where=numbered,
     )
