@@ -379,6 +379,7 @@ class ModelStore(ModelOnlookers):
         late = self.data.where(lambda job: job.state in OPEN and self._too_late(job))[:limit]
         for record in late:
             self._move(record, S.FAILED, Reason.EXPIRED)
+        self.tally.failed(record.job.queue for record in late)
         return len(late)
 
     async def prune(
