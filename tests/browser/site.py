@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from ferryman import Ferryman
 from ferryman.http import create_app
+from tests.servers import free_port
 
 T = TypeVar("T")
 PATIENCE = 30.0
@@ -30,11 +31,8 @@ class Site:
         self.app = app
         self._options = {"auth": "off", "rate": 0.0, **options}
         self._mounted = mounted
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.url = f"http://localhost:{self.port}{mounted}/"
+        self._port = free_port()
+        self.url = f"http://localhost:{self._port}{mounted}/"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -60,7 +58,7 @@ class Site:
         )
         self._server = uvicorn.Server(config)
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-        listening = socket.socket(fileno=socket.dup(self._socket.fileno()))
+        listening = socket.create_server(("127.0.0.1", self._port))
         self._serving = asyncio.ensure_future(self._server.serve([listening]))
         while not self._server.started:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
@@ -93,4 +91,3 @@ class Site:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         self._loop.close()
-        self._socket.close()

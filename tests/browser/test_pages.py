@@ -98,7 +98,7 @@ def test_a_thousand_jobs_are_cancelled_at_once(page: Page, site: Site, app: Ferr
     app.tasks["read_letter"].enqueue_many([(number,) for number in range(1000)])
     kept = app.tasks["render"].enqueue("kept")
     page.goto(f"{site.url}jobs?task=read_letter")
-    page.get_by_text("All that match…").click()
+    page.locator("summary", has_text="All that match").click()
     page.get_by_role("button", name="Cancel all that match").click()
     expect(page.get_by_role("heading", name="Cancel 1,000 jobs?")).to_be_visible()
     assert app.jobs.count(state="cancelled") == 0
@@ -189,14 +189,16 @@ def test_workers_are_shown_with_what_they_do(page: Page, site: Site, app: Ferrym
         row = page.locator("tbody tr")
         expect(row).to_contain_text("1 of 4")
         expect(row).to_contain_text(job.id)
-        expect(row).to_contain_text("MiB")
+        expect(row).to_contain_text(re.compile(r"\d [MG]iB"))
         expect(row).to_contain_text(re.compile(r"now|[12] s ago"))
         for frame in (1, 2, 3):
             gates[f"raft-{frame}"].set()
         expect(row).to_contain_text("0 of 4")
 
 
-def test_a_service_that_is_away_is_told_of(page: Page, site: Site, app: Ferryman) -> None:
+def test_a_service_that_is_away_is_told_of(
+    page: Page, site: Site, app: Ferryman, complaints: list[str]
+) -> None:
     page.goto(f"{site.url}jobs")
     site.stop()
     expect(page.get_by_text("The service does not answer.")).to_be_visible()
@@ -204,6 +206,7 @@ def test_a_service_that_is_away_is_told_of(page: Page, site: Site, app: Ferryman
     site.start()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.get_by_text("The service does not answer.")).to_be_hidden()
+    complaints[:] = [one for one in complaints if "Failed to fetch" not in one]
 
 
 def test_keys(page: Page, site: Site, app: Ferryman) -> None:

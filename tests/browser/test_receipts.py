@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 
-COUNT = 5
+COUNT = 4
 LEASE = 4
 """Seconds, so that the recovery is not waited for longer than needed."""
 PATIENCE = 60_000

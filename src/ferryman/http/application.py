@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ferryman import masking
@@ -45,6 +46,7 @@ def create_app(app: Client, options: HttpOptions | None = None, /, **changes: An
     served.include_router(api.router, prefix=PREFIX)
     served.include_router(dashboard.router)
     served.mount("/static", dashboard.static_files())
+    served.add_exception_handler(404, dashboard.not_found(served.exception_handlers[HTTPException]))
     served.add_middleware(BodyLimit, most=chosen.max_body)
     served.add_middleware(SameOrigin, allowed=chosen.cors)
     if chosen.cors:

@@ -6,5 +6,6 @@ lock and licences.
 """
 
 from ferryman.http.dashboard.routes import router, static_files
+from ferryman.http.dashboard.sight import not_found
 
-__all__ = ["router", "static_files"]
+__all__ = ["not_found", "router", "static_files"]

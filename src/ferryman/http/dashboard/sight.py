@@ -1,7 +1,7 @@
 """What every page needs: the service, the views without secrets, who is looking, and its errors."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Depends
@@ -111,6 +111,19 @@ def refused(request: Request, problem: Problem) -> Response:
         what=TITLES.get(problem.status, "That cannot be done"),
         means=f"{problem.detail[:1].upper()}{problem.detail[1:]}.",
     )
+
+
+def not_found(otherwise: Any) -> Any:
+    """For paths that nothing is at: a page for a person, and what `otherwise` says for others."""
+
+    async def answered(request: Request, error: Any) -> Response:
+        below = request.url.path.removeprefix(address(request))
+        if below.startswith("api/") or "text/html" not in request.headers.get("accept", ""):
+            return cast(Response, await otherwise(request, error))
+        means = "there is no such page; the overview leads to all that there are"
+        return refused(request, Problem(404, "not-found", means))
+
+    return answered
 
 
 def lane_warnings(store: JobStore, workers: Sequence[WorkerStatus]) -> list[Notice]:

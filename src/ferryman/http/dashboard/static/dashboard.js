@@ -81,7 +81,7 @@ function step(by) {
   if (!next) return;
   row = next.id;
   mark();
-  next.querySelector("a, button, input")?.focus({ preventScroll: true });
+  (next.querySelector("a") ?? next.querySelector("button, input"))?.focus({ preventScroll: true });
   next.scrollIntoView({ block: "nearest" });
 }
 
