@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n 4 --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check model bench bench-all chaos chaos-planted chaos-points chaos-smoke chaos-long chaos-peers format docs lock clean
+.PHONY: help assets demo test check model bench bench-all chaos chaos-planted chaos-points chaos-smoke chaos-long chaos-peers format docs lock screenshots clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -67,6 +67,12 @@ chaos-peers: $(VENV)/ready ## The same faults for other systems (an hour or two)
 format: $(VENV)/ready ## Format the code and sort its imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+assets: $(VENV)/ready ## Fetch the dashboard's third-party files anew, by their lock (needs npm)
+	$(BIN)/python scripts/assets.py
+
+screenshots: $(VENV)/ready ## Take the pictures of the dashboard in docs/images (needs chromium)
+	$(BIN)/python scripts/screenshots.py
 
 docs: $(VENV)/ready ## Write the pages that are made from the code
 	$(BIN)/python scripts/reference.py

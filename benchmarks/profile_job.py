@@ -130,6 +130,9 @@ class Nobody:
     def child_ended(self, job_id: str) -> None:
         """Nothing."""
 
+    def claimed(self) -> None:
+        """Nothing."""
+
 
 class Bench:
     """An application, and the server that it uses."""

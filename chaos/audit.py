@@ -15,13 +15,13 @@ from sqlalchemy import create_engine, select
 
 from chaos.history import Change, Drained, Kept, Line, Recorder, now
 from ferryman.domain.errors import StoreError
-from ferryman.domain.job import Job, JobEvent, Progress
+from ferryman.domain.job import EventKind, Job, JobEvent, Progress
 from ferryman.settings import Settings
 from ferryman.stores import make_store
 from ferryman.stores.base import JobStore
 from ferryman.stores.sql.tables import events, jobs
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.journal import read_events
+from ferryman.stores.valkey.journal import About, read_events
 from ferryman.stores.valkey.keys import Keys
 from ferryman.stores.valkey.records import read_job, unpack_id
 from ferryman.stores.valkey.store import ValkeyStore
@@ -97,7 +97,8 @@ def _in_database(url: str) -> Iterator[Kept]:
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
     with engine.connect() as connection:
         changes: defaultdict[str, list[Change]] = defaultdict(list)
-        for row in connection.execute(select(events).order_by(events.c.seq)):
+        changes_told = select(events).where(events.c.kind.is_(None)).order_by(events.c.seq)
+        for row in connection.execute(changes_told):
             change = (row.source or "", row.target, row.reason, row.token, row.worker)
             changes[row.job_id].append(change)
         columns = [jobs.c[name] for name in (*_FACTS, "result", "progress")]
@@ -143,8 +144,9 @@ async def _records(store: ValkeyStore, settings: Settings) -> AsyncIterator[Kept
                 found = await store._link.run(calls.read(store._target(queue), part))
                 for job_id, record in zip(part, found, strict=True):
                     if record is not None:
-                        job, told = read_job(job_id, queue, record), read_events(job_id, record)
-                        yield _of_job(job, told)
+                        about = About(job_id, queue, record.specification.description)
+                        told = read_events(about, record, ())
+                        yield _of_job(read_job(job_id, queue, record), told)
 
 
 def _shared(settings: Settings, key: str) -> str:
@@ -163,6 +165,7 @@ def _of_job(job: Job, told: list[JobEvent]) -> Kept:
     changes = tuple(
         (one.source or "", one.target.value, one.reason.value, one.token, one.worker)
         for one in told
+        if one.kind is EventKind.STATE
     )
     return Kept(
         t=now(),

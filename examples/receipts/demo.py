@@ -22,6 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 from examples.receipts import pictures, report
+from examples.receipts.dashboard import dashboard
 from examples.receipts.fleet import ROOT, Fleet, WorkerStopped, sensible_concurrency
 from examples.receipts.ledger import Ledger
 from examples.receipts.run import Order, Run
@@ -76,11 +77,13 @@ def _demonstrate(console: Console, folder: Path, given: argparse.Namespace) -> i
     with contextlib.closing(Ferryman()) as app:
         run = Run(app, ledger, _orders(folder, list(truths)), kill=given.kill)
         run.enqueue()
-        report.introduce(console, run, given.concurrency)
-        with Fleet(given.concurrency, folder / "worker.log") as fleet:
-            with report.live(console, run):
-                run.watch(fleet, DEADLINE)
-            run.left_behind = len(fleet.stop())
+        with dashboard(folder / "dashboard.log") as address:
+            report.introduce(console, run, given.concurrency)
+            console.print(f"Follow them at {address}\n", highlight=False)
+            with Fleet(given.concurrency, folder / "worker.log") as fleet:
+                with report.live(console, run):
+                    run.watch(fleet, DEADLINE)
+                run.left_behind = len(fleet.stop())
         run.take_down()
     return report.conclude(console, run, truths, folder)
 

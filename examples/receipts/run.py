@@ -106,7 +106,9 @@ class Run:
 
     def take_down(self) -> None:
         """Note all that happened to each job, in order."""
-        self.events = {order.id: self.app.jobs.get(order.id).events() for order in self.orders}
+        for order in self.orders:
+            events = self.app.jobs.get(order.id).events()
+            self.events[order.id] = [event for event in events if event.kind == "state"]
 
     @property
     def ended(self) -> bool:

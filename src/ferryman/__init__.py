@@ -33,6 +33,7 @@ from ferryman.domain.outcomes import Cancel, Failure, Permanent, Retry, Snooze
 from ferryman.domain.policy import RetryPolicy
 from ferryman.domain.priority import Priority
 from ferryman.domain.states import JobState, Reason
+from ferryman.masking import Secret
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ __all__ = [
     "Resource",
     "Retry",
     "RetryPolicy",
+    "Secret",
     "Snooze",
     "StoreError",
     "StoreFull",

@@ -242,6 +242,66 @@ class Signature:
                 f"{self._name}({name}: {kind!r}): this annotation cannot be checked: {error}"
             ) from error
 
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """What the caller passes, by name and in order."""
+        return self._parameters
+
+    @property
+    def kinds(self) -> Mapping[str, Any]:
+        """The annotation of each parameter; of `*rest` and `**rest`, that of one item."""
+        return self._kinds
+
+    def spread(self, named: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments from one mapping by name, as other languages write it.
+
+        What is for `*rest` is an array under `rest`; what is for `**rest` stands among the others.
+
+        Raises:
+            InvalidArguments: an argument by position without those before it.
+        """
+        left = dict(named)
+        args: list[Any] = []
+        missing = None
+        rest = next((n for n, p in self._parameters.items() if p.kind is p.VAR_POSITIONAL), None)
+        by_position = self._parameters if rest is not None and left.get(rest) else self._only_places
+        for name, parameter in by_position.items():
+            if parameter.kind not in (*_BY_POSITION, parameter.VAR_POSITIONAL):
+                break
+            if name not in left:
+                missing = missing or name
+                continue
+            if missing:
+                raise InvalidArguments(f"{self._name}: {name!r} needs {missing!r} before it")
+            value = left.pop(name)
+            if name == rest and not isinstance(value, list):
+                raise InvalidArguments(f"{self._name}: {name!r} must be an array")
+            args += value if name == rest else [value]
+        if rest is not None and left.get(rest) == []:
+            del left[rest]
+        return tuple(args), left
+
+    @property
+    def _only_places(self) -> dict[str, inspect.Parameter]:
+        return {n: p for n, p in self._parameters.items() if p.kind is p.POSITIONAL_ONLY}
+
+    def gather(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inverse of `spread`.
+
+        Raises:
+            InvalidArguments: they do not fit the function.
+        """
+        named: dict[str, Any] = {}
+        for name, value in self._bind(tuple(args), kwargs).arguments.items():
+            match self._parameters[name].kind:
+                case inspect.Parameter.VAR_KEYWORD:
+                    named.update(value)
+                case inspect.Parameter.VAR_POSITIONAL:
+                    named[name] = list(value)
+                case _:
+                    named[name] = value
+        return named
+
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The encoded arguments, after a check that a worker will accept them.
 

@@ -22,6 +22,8 @@ PREFIX: Final = "FERRYMAN_"
 ALLOWABLE: Final = frozenset({"eviction", "no-aof", "no-fsync", "async-commit"})
 """What `allow` may name."""
 
+LEAST_SECRET: Final = 32
+
 EMBEDDED_DIR: Final = Path(".ferryman")
 """Where the embedded default keeps its files, below the working directory."""
 
@@ -52,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (Valkey deletes jobs when memory is short), `no-aof` (Valkey forgets jobs when it is
             restarted), `no-fsync` and `async-commit` (PostgreSQL acknowledges what a crash may
             lose). Names between commas in the environment.
+        secret: signs what browsers hold of the HTTP service (a sign-in, the address of a stream);
+            32 characters or more. Without one each process has its own, and what it signed ends
+            with it.
     """
 
     database_url: str | None = None
@@ -64,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_history: int | None = None
     linger: float = 0.002
     allow: tuple[str, ...] = ()
+    secret: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -81,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if unknown := set(self.allow) - ALLOWABLE:
             known = ", ".join(sorted(ALLOWABLE))
             raise ConfigError(f"{_named('allow')} knows {known}, and not {', '.join(unknown)}")
+        if self.secret is not None and len(self.secret) < LEAST_SECRET:
+            raise ConfigError(f"{_named('secret')} must have {LEAST_SECRET} characters or more")
         if not 0 <= self.linger <= self.lease / 10:
             raise ConfigError(f"{_named('linger')} must lie between 0 and a tenth of the lease")
         if self.sweep > self.lease:

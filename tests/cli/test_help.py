@@ -19,14 +19,14 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
         yield from _commands(inner, (*path, name))
 
 
-GROUPS = {(), ("jobs",), ("queues",), ("dead-letters",), ("workers",)}
+GROUPS = {(), ("jobs",), ("queues",), ("dead-letters",), ("workers",), ("keys",)}
 COMMANDS = sorted(_commands(typer.main.get_command(root)))
 
 
 def test_the_commands_are_these() -> None:
     assert {path[0] for path in COMMANDS if path} == {
         *("init", "dev", "worker", "enqueue", "run", "jobs", "queues", "dead-letters"),
-        *("workers", "migrate", "doctor", "version"),
+        *("workers", "keys", "serve", "migrate", "doctor", "version"),
     }
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from ferryman.domain.errors import ConfigError, JobExists, LeaseLost
 from ferryman.domain.job import (
+    LINE_LENGTH,
     Delivery,
+    EventKind,
     Job,
-    JobEvent,
+    LogLine,
     NewJob,
     QueueInfo,
     Submitted,
@@ -34,27 +36,25 @@ from ferryman.stores.base import (
     Renewal,
     Verdict,
 )
-from tests.contract.model_data import Lease, ModelData, Record, later, matches, moment
+from tests.contract.model_data import Lease, Record, later, matches, moment
+from tests.contract.model_watching import ModelOnlookers
 
 S = JobState
 OPEN = (S.SCHEDULED, S.WAITING, S.QUEUED)
 
 
-class ModelStore:
+class ModelStore(ModelOnlookers):
     """A `JobStore` in memory. No call awaits in its middle, so each is atomic."""
 
     kind = "model"
     pace = Pace()
-
-    def __init__(self, data: ModelData, clock: Callable[[], int]) -> None:
-        self.data = data
-        self.clock = clock
+    degraded = False
 
     async def open(self) -> None:
         """Nothing to open."""
 
     async def close(self) -> None:
-        """Nothing to close."""
+        await self.tally.close()
 
     async def check(self) -> list[Finding]:
         """All is well."""
@@ -68,7 +68,13 @@ class ModelStore:
     async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
         if transaction is not None:
             raise ConfigError("a model has no transactions")
-        return [self._take_in(job) for job in jobs]
+        answers: list[Submitted] = []
+        try:
+            for job in jobs:
+                answers.append(self._take_in(job))
+        finally:
+            self.tally.submitted(jobs, answers)
+        return answers
 
     def submit_in(self, transaction: Any, jobs: Sequence[NewJob]) -> list[Submitted]:
         raise ConfigError("a model has no transactions")
@@ -188,6 +194,7 @@ class ModelStore:
         if not self._live(worker.id):
             return Renewal(False)
         self.data.leases[worker.id].until = later(self.clock(), lease)
+        self.data.leases[worker.id].info = worker
         asked = [record.job for record in self._held(worker.id) if record.job.cancel_requested]
         return Renewal(True, tuple((job.id, job.token) for job in asked))
 
@@ -216,7 +223,9 @@ class ModelStore:
             for record in self._in_order(queue)
             if not self._too_late(record.job)
         ]
-        return [self._deliver(record, request.worker) for record in candidates[: request.limit]]
+        deliveries = [self._deliver(one, request.worker) for one in candidates[: request.limit]]
+        self.tally.claimed(deliveries)
+        return deliveries
 
     def _in_order(self, queue: str) -> list[Record]:
         if queue in self.data.paused:
@@ -249,10 +258,16 @@ class ModelStore:
             kills=job.kills,
             checkpoint=record.checkpoint,
             user=job.user,
+            waited=(self.clock() - record.since) / 1000,
         )
 
     async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
-        return [self._finish(ending) for ending in endings]
+        return self._finish_all(endings)
+
+    def _finish_all(self, endings: Sequence[Ending]) -> list[Verdict]:
+        verdicts = [self._finish(ending) for ending in endings]
+        self.tally.ended(endings, verdicts)
+        return verdicts
 
     def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
         raise ConfigError("no transactions")
@@ -294,7 +309,7 @@ class ModelStore:
     async def finish_and_claim(
         self, endings: Sequence[Ending], request: ClaimRequest
     ) -> tuple[list[Verdict], list[Delivery]]:
-        return [self._finish(ending) for ending in endings], self._claim(request)
+        return self._finish_all(endings), self._claim(request)
 
     async def hand_back(
         self,
@@ -330,8 +345,13 @@ class ModelStore:
             return Verdict.MISSING
         if record.job.state is not S.RUNNING or record.job.token != update.token:
             return Verdict.STALE
+        for line in update.lines:
+            kept = LogLine(line.level, line.text[:LINE_LENGTH])
+            self.data.report(record, self.clock(), kind=EventKind.LOG, line=kept)
         if update.progress is not None:
             record.set(progress=update.progress)
+            told = {"kind": EventKind.PROGRESS, "progress": update.progress}
+            self.data.report(record, self.clock(), **told)
         if update.checkpoint is not None:
             record.checkpoint = update.checkpoint
         return Verdict.APPLIED
@@ -359,6 +379,7 @@ class ModelStore:
         late = self.data.where(lambda job: job.state in OPEN and self._too_late(job))[:limit]
         for record in late:
             self._move(record, S.FAILED, Reason.EXPIRED)
+        self.tally.failed(record.job.queue for record in late)
         return len(late)
 
     async def prune(
@@ -414,10 +435,6 @@ class ModelStore:
 
     async def count(self, where: JobFilter) -> int:
         return len(self.data.where(lambda job: matches(job, where)))
-
-    async def events(self, job_id: str) -> list[JobEvent]:
-        record = self.data.records.get(job_id)
-        return list(record.events) if record else []
 
     async def workers(self) -> list[WorkerStatus]:
         leases = sorted(self.data.leases.values(), key=lambda lease: lease.info.name)

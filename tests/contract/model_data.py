@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
-from ferryman.domain.job import Job, JobEvent, WorkerInfo
+from ferryman.domain.job import LOG_LINES, LOG_SIZE, Job, JobEvent, LogLine, WorkerInfo
+from ferryman.domain.operators import ApiKey, OperatorAction
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason, legal
-from ferryman.stores.base import JobFilter
+from ferryman.stores.base import JobFilter, as_stored
+from ferryman.stores.tally import Counts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +69,10 @@ class ModelData:
     leases: dict[str, Lease] = field(default_factory=dict)
     queues: set[str] = field(default_factory=set)
     paused: set[str] = field(default_factory=set)
+    feed: list[JobEvent] = field(default_factory=list)
+    counts: Counts = field(default_factory=dict)
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+    actions: list[OperatorAction] = field(default_factory=list)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def where(self, wanted: Callable[[Job], bool]) -> list[Record]:
@@ -114,8 +120,43 @@ class ModelData:
             detail=job.detail,
             token=job.token,
             worker=job.worker,
+            task=job.task,
+            queue=job.queue,
+            user=job.user,
         )
+        self.tell(record, event)
+
+    def report(self, record: Record, now: int, **told: Any) -> None:
+        """Write the event of what a running job told; of its progress only the latest is kept."""
+        job = record.job
+        event = JobEvent(
+            seq=next(self.numbers),
+            job_id=job.id,
+            at=moment(now),
+            source=job.state,
+            target=job.state,
+            reason=job.reason,
+            token=job.token,
+            worker=job.worker,
+            task=job.task,
+            queue=job.queue,
+            user=job.user,
+            **told,
+        )
+        if event.progress is not None:
+            record.events = [one for one in record.events if one.progress is None]
+        self.tell(record, event)
+        while self._too_many([one.line for one in record.events if one.line is not None]):
+            oldest = next(one for one in record.events if one.line is not None)
+            record.events.remove(oldest)
+
+    def _too_many(self, lines: list[LogLine]) -> bool:
+        return len(lines) > LOG_LINES or sum(len(line.text.encode()) for line in lines) > LOG_SIZE
+
+    def tell(self, record: Record, event: JobEvent) -> None:
+        """Add an event to its job's and to the feed."""
         record.events.append(event)
+        self.feed.append(event)
 
 
 def matches(job: Job, where: JobFilter) -> bool:
@@ -126,6 +167,7 @@ def matches(job: Job, where: JobFilter) -> bool:
         and where.queue in (None, job.queue)
         and where.user in (None, job.user)
         and (where.tag is None or where.tag in job.tags)
+        and (where.text is None or as_stored(where.text) in job.args)
         and (where.since is None or job.created_at >= where.since)
         and (where.until is None or job.created_at < where.until)
     )

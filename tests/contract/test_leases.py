@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from ferryman.domain.errors import LeaseLost
@@ -164,3 +165,17 @@ async def test_two_processes_of_one_name_have_a_lease_each(world: World) -> None
     world.clock.advance(6)
     assert not (await world.store.renew(first, 10)).live
     assert (await world.store.renew(second, 10)).live
+
+
+async def test_a_renewal_tells_anew_what_a_worker_is(world: World) -> None:
+    worker = await world.worker(lease=10)
+    [before] = await world.store.workers()
+    assert before.info.memory is None
+    assert before.seen_at is None
+    world.clock.advance(4)
+    await world.store.renew(msgspec.structs.replace(worker, memory=2**30, lease=10), 10)
+    [after] = await world.store.workers()
+    assert after.info.memory == 2**30
+    assert after.started_at == before.started_at
+    assert after.seen_at is not None
+    assert (after.seen_at - before.started_at).total_seconds() == 4

@@ -262,8 +262,8 @@ class ProgressUnderAnyToken(ModelStore):
 class EventsForgotten(ModelStore):
     """A change leaves no event."""
 
-    async def events(self, job_id: str) -> list[JobEvent]:
-        return [event for event in await super().events(job_id) if event.reason != "due"]
+    async def events(self, job_id: str, **options: Any) -> list[JobEvent]:
+        return [event for event in await super().events(job_id, **options) if event.reason != "due"]
 
 
 class PrunesTheLiving(ModelStore):

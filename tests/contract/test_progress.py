@@ -99,8 +99,10 @@ async def test_updates_get_a_verdict_each_in_their_order(world: World) -> None:
     assert await world.store.progress([]) == []
 
 
-async def test_progress_is_no_event(world: World) -> None:
+async def test_progress_is_one_event_that_changes_no_state(world: World) -> None:
     delivery = await world.running()
     for step in range(5):
         await world.store.progress([update(delivery, Progress(step))])
-    assert len(await world.store.events(delivery.job_id)) == 2
+    *before, last = await world.store.events(delivery.job_id)
+    assert [event.target for event in before] == [JobState.QUEUED, JobState.RUNNING]
+    assert last.progress == Progress(4)

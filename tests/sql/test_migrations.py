@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -26,6 +27,17 @@ from tests.contract.world import new_job
 from tests.sql.conftest import synchronous
 
 IGNORED = re.compile(rf"{VERSION_TABLE}|sqlite_stat")
+
+OLD_JOB = """
+INSERT INTO ferryman_jobs (id, task, queue, state, reason, detail, priority, position, token,
+    deliveries, attempts, kills, created_at, due_at, tags, args)
+VALUES ('old', 'work', 'default', 'queued', 'submitted', '', 0, 1, 1, 0, 0, 0, 1, 1, '', '[[],{}]')
+"""
+OLD_EVENT = """
+INSERT INTO ferryman_events (job_id, at, target, reason, detail, token, by_holder)
+VALUES ('old', 1, 'queued', 'submitted', '', 1, false)
+"""
+
 versions = table(VERSION_TABLE, column("version_num"))
 
 
@@ -52,11 +64,16 @@ def empty(empty_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def _compact(sql: str) -> str:
+    """Without blanks that say nothing: a column that was added has others around it."""
+    return re.sub(r" ?([,()]) ?", r"\1", re.sub(r"\s+", " ", sql))
+
+
 def _described(connection: Connection) -> Any:
     """Everything that the database itself says about its tables and indexes."""
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master"))
-        known = {(row.type, row.name): re.sub(r"\s+", " ", row.sql or "") for row in rows}
+        known = {(row.type, row.name): _compact(row.sql or "") for row in rows}
     else:
         columns = connection.execute(
             text(
@@ -83,6 +100,32 @@ def test_migrations_lead_to_the_tables_of_the_code(empty: Engine, empty_url: str
         assert compare_metadata(context, metadata) == []
         connection.execute(text("DROP INDEX ferryman_jobs_queued"))
         assert _described(connection) != meant
+
+
+async def test_what_an_older_release_wrote_is_there_and_goes_on(
+    empty: Engine, empty_url: str
+) -> None:
+    with empty.begin() as connection:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text(OLD_JOB))
+        connection.execute(text(OLD_EVENT))
+    store = SqlStore(Settings(database_url=empty_url, allow=UNSYNCED))
+    await store.migrate()
+    await store.open()
+    try:
+        (event,) = await store.events("old")
+        assert (event.kind, event.target, event.task) == ("state", "queued", "work")
+        cursor = (await store.feed(None)).cursor
+        with empty.begin() as connection:  # a worker of the older release, after the migration
+            connection.execute(text(OLD_EVENT))
+        page = await store.feed(cursor)
+        assert [one.job_id for one in page.events] == ["old"]
+        assert (await store.feed(page.cursor)).events == ()
+        assert [info.queued for info in await store.queues()] == [1]
+    finally:
+        await store.close()
 
 
 def test_the_newest_migration_is_the_one_that_the_code_names() -> None:

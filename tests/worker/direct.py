@@ -31,6 +31,9 @@ class Silent:
     def child_began(self, job_id: str) -> None:
         """Nothing."""
 
+    def claimed(self) -> None:
+        """A claim was answered."""
+
     def child_ended(self, job_id: str) -> None:
         """Nothing."""
 

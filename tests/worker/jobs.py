@@ -89,6 +89,29 @@ def report() -> list[Any]:
     return [job.checkpoint, job.deliveries]
 
 
+@app.task(retry=Retry(max_attempts=2, delays=(0.05,)))
+async def log_async() -> None:
+    _log()
+
+
+@app.task(retry=Retry(max_attempts=2, delays=(0.05,)))
+def log_sync() -> None:
+    _log()
+
+
+@app.task(retry=Retry(max_attempts=2, delays=(0.05,)), isolation="process")
+def log_isolated() -> None:
+    _log()
+
+
+def _log() -> None:
+    job = current_job()
+    job.log.info("attempt %d begins", job.attempt)
+    job.log.warning("it is late")
+    if job.attempt == 1:
+        raise ValueError("not yet")
+
+
 # -- too long, too large -------------------------------------------------------------------------
 
 

@@ -62,6 +62,8 @@ class Holder:
         """Remember them."""
         self.cancelled |= set(jobs)
 
+    claimed_at: float | None = None
+
     def lease_lost(self) -> None:
         """Remember it."""
         self.lost.set()

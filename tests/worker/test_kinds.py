@@ -46,6 +46,21 @@ def test_an_isolated_job_reports(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_a_job_logs_is_kept_across_its_attempts(rig: Rig, kind: str) -> None:
+    with rig.worker():
+        job = rig.enqueue(f"log_{kind}")
+        job.result(20)
+    events = [event for event in job.events() if event.line is not None]
+    assert [(event.line.level, event.line.text) for event in events if event.line] == [
+        ("info", "attempt 1 begins"),
+        ("warning", "it is late"),
+        ("info", "attempt 2 begins"),
+        ("warning", "it is late"),
+    ]
+    assert events[0].token < events[-1].token
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_time_out_ends_the_attempt(rig: Rig, kind: str) -> None:
     with rig.worker(concurrency=1):
         job = rig.enqueue(f"late_{kind}")

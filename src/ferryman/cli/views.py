@@ -12,6 +12,7 @@ from rich.text import Text
 from ferryman.cli.output import printable
 from ferryman.cli.records import arguments, result
 from ferryman.domain.job import Job, JobEvent, Progress, QueueInfo, WorkerStatus
+from ferryman.domain.operators import ApiKey
 from ferryman.domain.priority import priority_name
 from ferryman.domain.states import JobState
 
@@ -106,13 +107,21 @@ def _facts(job: Job) -> Iterable[tuple[str, Text | str]]:
 
 
 def events_table(events: Iterable[JobEvent]) -> Table:
-    """What happened to a job, oldest first."""
+    """What happened to a job, what it told, and the lines that it logged, oldest first."""
     table = _table("AT", "STATE", "REASON", "DETAIL")
     for event in events:
-        detail = event.detail or (f"by {event.worker[:SHORT]}" if event.worker else "")
         at = event.at.strftime("%H:%M:%S.%f")[:-3]
-        table.add_row(at, state_text(event.target), event.reason, line(detail))
+        table.add_row(at, *_event_cells(event))
     return table
+
+
+def _event_cells(event: JobEvent) -> tuple[Text | str, str, Text]:
+    if event.progress is not None:
+        return state_text(event.target), event.kind, line(progress_text(event.progress))
+    if event.line is not None:
+        return state_text(event.target), event.line.level, line(event.line.text)
+    detail = event.detail or (f"by {event.worker[:SHORT]}" if event.worker else "")
+    return state_text(event.target), event.reason, line(detail)
 
 
 def queues_table(queues: Iterable[QueueInfo]) -> Table:
@@ -127,6 +136,30 @@ def queues_table(queues: Iterable[QueueInfo]) -> Table:
         counts = [f"{info.count(state):,}" for state in states]
         table.add_row(text(info.name), *counts, oldest, "paused" if info.paused else "")
     return table
+
+
+def keys_table(keys: Iterable[ApiKey]) -> Table:
+    """API keys."""
+    table = _table("ID", "NAME", "SCOPES", "USER", "MADE", "")
+    for key in keys:
+        made = key.created_at
+        table.add_row(
+            key.id,
+            text(key.name),
+            ",".join(key.scopes),
+            text(key.user or ""),
+            "" if made is None else f"{span((datetime.now(UTC) - made).total_seconds())} ago",
+            _key_state(key),
+        )
+    return table
+
+
+def _key_state(key: ApiKey) -> Text:
+    if key.revoked_at is not None:
+        return Text("revoked", "red")
+    if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
+        return Text("expired", "red")
+    return Text("live", "green")
 
 
 def workers_table(workers: Iterable[WorkerStatus]) -> Table:

@@ -1,15 +1,16 @@
 """What stands behind `app.jobs`, `app.queues`, `app.dead_letters` and `app.workers`."""
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from ferryman.client.access import Access
 from ferryman.client.handles import JobHandle, found
+from ferryman.client.watching import awatched, watched
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.ids import check_name
-from ferryman.domain.job import QueueInfo, WorkerStatus
+from ferryman.domain.job import JobEvent, QueueInfo, WorkerStatus
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter, JobStore, Page, Verdict
 
@@ -18,13 +19,15 @@ BATCH = 500
 
 
 class Where(TypedDict, total=False):
-    """What a reader may ask for; `since` and `until` are moments of creation."""
+    """What a reader may ask for; `since` and `until` are moments of creation, and `text` is looked
+    for in the arguments."""
 
     state: JobState | str | None
     task: str | None
     queue: str | None
     user: str | None
     tag: str | None
+    text: str | None
     since: datetime | None
     until: datetime | None
 
@@ -87,6 +90,23 @@ class Jobs:
         """`count` for asynchronous code."""
         store = await self._access.store()
         return await store.count(_filter(where))
+
+    def watch(self, id: str, *, after: int = 0) -> Iterator[JobEvent]:
+        """What happens to a job, as it happens, until it has ended.
+
+        First comes what has happened so far; `after` leaves out what was seen before (`seq`).
+        A store that is away for a while is waited for.
+
+        Raises:
+            JobNotFound: the store does not hold it.
+        """
+        check_name(id, "job id")
+        return watched(self._access, id, after)
+
+    def awatch(self, id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """`watch` for asynchronous code."""
+        check_name(id, "job id")
+        return awatched(self._access, id, after)
 
 
 class Queues:

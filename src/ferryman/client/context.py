@@ -3,12 +3,13 @@
 import contextvars
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from ferryman import codec
 from ferryman.domain.errors import LeaseLost, NoCurrentJob
-from ferryman.domain.job import Delivery, Progress
+from ferryman.domain.job import LINE_LENGTH, Delivery, LogLine, Progress
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores import JobStore
@@ -23,10 +24,52 @@ class Reporter(Protocol):
     """Where a running job's reports go: the worker's buffer, or the pipe of a child process."""
 
     def report(
-        self, delivery: Delivery, progress: Progress | None, checkpoint: bytes | None
+        self,
+        delivery: Delivery,
+        progress: Progress | None,
+        checkpoint: bytes | None,
+        lines: tuple[LogLine, ...] = (),
     ) -> None:
-        """Take a report without waiting; safe in any thread. The latest one of a kind wins."""
+        """Take a report without waiting; safe in any thread.
+
+        The latest progress and the latest checkpoint win; lines are added to those before.
+        """
         ...
+
+
+class JobLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose records carry the job's id, task and attempt.
+
+    What it is told from INFO on is also kept with the job, whatever the worker's own level is.
+    """
+
+    def __init__(self, extra: dict[str, object], keep: Callable[[LogLine], None]) -> None:
+        super().__init__(logger, extra)
+        self._keep = keep
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of `logging`
+        """Whether a record of this level goes anywhere."""
+        return level >= logging.INFO or super().isEnabledFor(level)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log with the job's fields, and keep the line."""
+        if self.isEnabledFor(level):
+            self._keep(_line(level, msg, args, kwargs.get("exc_info")))
+        if super().isEnabledFor(level):
+            # Else the record would name this method as its caller.
+            kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+            super().log(level, msg, *args, **kwargs)
+
+
+def _line(level: int, msg: object, args: tuple[object, ...], exc_info: object) -> LogLine:
+    try:
+        text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
+    except (TypeError, ValueError, KeyError):
+        text = str(msg)  # the logger complains about it; the job goes on
+    error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
+    if exc_info and error is not None:
+        text += f": {type(error).__name__}: {error}"
+    return LogLine(logging.getLevelName(level).lower(), text[:LINE_LENGTH])
 
 
 class Completion(NamedTuple):
@@ -48,7 +91,8 @@ class JobContext:
         token: its fencing token. It grows with every delivery of the job: make the job's own
             writes conditional on it, and a delivery that lost its lease cannot overwrite.
         attempt: 1 for the first try; hand-backs and snoozes do not count.
-        log: a logger whose records carry the job's id, task and attempt.
+        log: a logger whose records carry the job's id, task and attempt. The latest lines from
+            INFO on are kept with the job, for whoever looks at it.
     """
 
     def __init__(
@@ -68,10 +112,13 @@ class JobContext:
         self.deliveries = delivery.deliveries
 
     @functools.cached_property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry the job's id, task and attempt."""
+    def log(self) -> JobLog:
+        """A logger whose records carry the job's id, task and attempt, and are kept with it."""
         fields = {"job_id": self.id, "task": self.task, "attempt": self.attempt}
-        return logging.LoggerAdapter(logger, fields)
+        return JobLog(fields, self._keep)
+
+    def _keep(self, line: LogLine) -> None:
+        self._reporter.report(self._delivery, None, None, (line,))
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
         """Tell how far the job is: `current` of `total` (any unit), and a line of text.

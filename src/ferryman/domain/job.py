@@ -1,7 +1,8 @@
 """The records of a job, its events and its workers. Rule: a new field has a default."""
 
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -73,7 +74,10 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed job: all that a worker needs to run it, and the token that lets it end it."""
+    """A claimed job: all that a worker needs to run it, and the token that lets it end it.
+
+    `waited` is the seconds from when it was due until it was claimed.
+    """
 
     job_id: str
     task: str
@@ -86,6 +90,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     kills: int
     checkpoint: bytes | None = None
     user: str | None = None
+    waited: float = 0.0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -103,8 +108,45 @@ class Progress(msgspec.Struct, frozen=True):
         return min(1.0, max(0.0, self.current / self.total))
 
 
+class LogLine(msgspec.Struct, frozen=True):
+    """A line that a job wrote; `level` is a name of `logging`, in lower case."""
+
+    level: str
+    text: str
+
+
+class EventKind(StrEnum):
+    """What an event tells of."""
+
+    STATE = "state"
+    """The job went from `source` to `target`."""
+    PROGRESS = "progress"
+    """The running job told how far it is. Of these a store keeps a job's latest."""
+    LOG = "log"
+    """The running job wrote a line. Of these a store keeps a job's latest (`LOG_LINES`)."""
+
+
+LOG_LINES: Final = 500
+"""Lines of its log that are kept of a job, the latest ones."""
+
+LOG_SIZE: Final = 65_536
+"""Bytes that these lines may have together; what is older goes."""
+
+LINE_LENGTH: Final = 2000
+"""Characters of a line that are kept."""
+
+
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of a job's state, in the order of `seq`."""
+    """Something that happened to a job.
+
+    Attributes:
+        seq: grows within a job, in the order in which things happened. It has gaps.
+        source, target, reason: the change of state. Of a report (progress, log) they are the state
+            that the job was in: `running`, since it was `claimed`.
+        progress: of a progress event.
+        line: of a log event.
+        task, queue, user: those of the job.
+    """
 
     seq: int
     job_id: str
@@ -115,6 +157,12 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     token: int = 0
     worker: str | None = None
+    kind: EventKind = EventKind.STATE
+    progress: Progress | None = None
+    line: LogLine | None = None
+    task: str = ""
+    queue: str = ""
+    user: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +208,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker process. `id` is random at each boot, so no lease is ever inherited."""
+    """One worker process. `id` is random at each boot, so no lease is ever inherited.
+
+    Attributes:
+        concurrency: its slots, which is how many jobs it runs at a time.
+        lease: seconds for which each renewal extends its lease; 0 is: not told.
+        memory: bytes that it and its child processes held at the latest renewal, if known.
+        claim_age: seconds since a claim of it was answered, at the latest renewal. It grows while
+            all slots are taken, and while the worker cannot get through to the store.
+    """
 
     id: str
     name: str
@@ -169,6 +225,9 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     concurrency: int
     version: str = ""
+    lease: float = 0.0
+    memory: int | None = None
+    claim_age: float | None = None
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +245,13 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     running: int
     degraded: bool = False
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When its lease was renewed last, which is its heartbeat; `None` if that is not known."""
+        if not self.info.lease:
+            return None
+        return self.lease_until - timedelta(seconds=self.info.lease)
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):

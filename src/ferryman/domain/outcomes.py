@@ -180,6 +180,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     ttl: float | None = None
 
 
+HEADLINE = 300
+"""Characters of an error that are kept of each attempt."""
+
 MAX_KILLS = 3
 """After this many deliveries that killed the process holding it, a job fails: it is poison."""
 
@@ -248,11 +251,31 @@ def _settle_failed(
 ) -> Ending:
     attempts = facts.attempts + 1
     if not outcome.retryable or attempts >= facts.retry.max_attempts:
-        return ending(JobState.FAILED, outcome.reason, charge=1, failure=outcome.failure)
+        return ending(
+            JobState.FAILED,
+            outcome.reason,
+            detail=headline(outcome.failure),
+            charge=1,
+            failure=outcome.failure,
+        )
     own = outcome.delay
     delay = facts.retry.delay(attempts, uniform) if own is None else _bounded(own)
     state = JobState.SCHEDULED if delay > 0 else JobState.QUEUED
-    return ending(state, Reason.RETRY, charge=1, delay=delay, failure=outcome.failure)
+    return ending(
+        state,
+        Reason.RETRY,
+        detail=headline(outcome.failure),
+        charge=1,
+        delay=delay,
+        failure=outcome.failure,
+    )
+
+
+def headline(failure: Failure) -> str:
+    """An error on one line, as each attempt's event keeps it: `ValueError: what was wrong`."""
+    kind = failure.kind.rpartition(".")[2]
+    first = failure.message.strip().partition("\n")[0]
+    return f"{kind}: {first}"[:HEADLINE] if first else kind[:HEADLINE]
 
 
 def _bounded(seconds: float) -> float:

@@ -20,10 +20,12 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from ferryman.domain.figures import Figures
 from ferryman.domain.job import (
     Delivery,
     Job,
     JobEvent,
+    LogLine,
     NewJob,
     Progress,
     QueueInfo,
@@ -31,6 +33,7 @@ from ferryman.domain.job import (
     WorkerInfo,
     WorkerStatus,
 )
+from ferryman.domain.operators import ActionPage, ApiKey, OperatorAction
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
 
@@ -86,25 +89,35 @@ class Renewal(msgspec.Struct, frozen=True):
 
 
 class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """A running job's progress, and its checkpoint where it set one."""
+    """A running job's progress, its checkpoint where it set one, and what it logged since."""
 
     job_id: str
     queue: str
     token: int
     progress: Progress | None = None
     checkpoint: bytes | None = None
+    lines: tuple[LogLine, ...] = ()
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs a reader wants; what is `None` matches all. Moments are of creation."""
+    """Which jobs a reader wants; what is `None` matches all. Moments are of creation.
+
+    `text` is looked for in the arguments as they are stored, letter by letter.
+    """
 
     state: JobState | None = None
     task: str | None = None
     queue: str | None = None
     user: str | None = None
     tag: str | None = None
+    text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+def as_stored(text: str) -> bytes:
+    """Text as it stands within stored arguments, which are JSON."""
+    return msgspec.json.encode(text)[1:-1]
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -117,6 +130,20 @@ class Page(msgspec.Struct, frozen=True):
     jobs: tuple[Job, ...]
     cursor: str | None = None
     partial: bool = False
+
+
+class FeedPage(msgspec.Struct, frozen=True):
+    """Some events of all jobs, and where to go on.
+
+    Attributes:
+        cursor: ASCII text without blanks that only the store understands.
+        reset: the store does not have all that happened since the cursor that was given. Whoever
+            follows reads the state anew; `cursor` is where the feed goes on from here.
+    """
+
+    events: tuple[JobEvent, ...]
+    cursor: str
+    reset: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -142,6 +169,11 @@ class JobStore(Protocol):
     @property
     def pace(self) -> Pace:
         """How a busy worker best talks to this store."""
+        ...
+
+    @property
+    def degraded(self) -> bool:
+        """Whether this process does without its lane now, because it is down."""
         ...
 
     # -- life ------------------------------------------------------------------------------
@@ -223,7 +255,10 @@ class JobStore(Protocol):
         ...
 
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
-        """Extend a lease that still holds. One that ended is never brought back to life."""
+        """Extend a lease that still holds. One that ended is never brought back to life.
+
+        What `worker` tells of itself replaces what it told before.
+        """
         ...
 
     async def unregister(self, worker: WorkerInfo) -> None:
@@ -297,7 +332,11 @@ class JobStore(Protocol):
         ...
 
     async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
-        """Record progress and checkpoints, each only under the running job's token."""
+        """Record progress, checkpoints and log lines, each only under the running job's token.
+
+        A job keeps its latest progress, and the latest lines of its log (`LOG_LINES`, `LOG_SIZE`),
+        as events too. After a reply that was lost, lines may be there twice.
+        """
         ...
 
     # -- upkeep: safe in any number of processes at once -------------------------------------
@@ -350,8 +389,27 @@ class JobStore(Protocol):
         """How many jobs match. May look at each of them: not for hot paths."""
         ...
 
-    async def events(self, job_id: str) -> list[JobEvent]:
-        """A job's events, oldest first; a store may drop the middle of a very long history."""
+    async def events(
+        self, job_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[JobEvent]:
+        """A job's events with a `seq` above `after`, oldest first, and up to `limit` of them.
+
+        What has happened once is never added before what was read: going on after the last `seq`
+        misses nothing, except that the store may have dropped the middle of a very long history,
+        older progress and older lines.
+        """
+        ...
+
+    async def feed(self, cursor: str | None, *, limit: int = 500) -> FeedPage:
+        """What happened to all jobs since `cursor` (`None`: nothing yet, from now on).
+
+        Every committed event comes exactly once, the events of a job in their order. Those of
+        jobs that were deleted, and of reports that newer ones replaced, may be left out. There may
+        be a few more than `limit`, where one transaction committed many late.
+
+        Raises:
+            ConfigError: `cursor` was not made by this store.
+        """
         ...
 
     async def workers(self) -> list[WorkerStatus]:
@@ -359,7 +417,21 @@ class JobStore(Protocol):
         ...
 
     async def queues(self) -> list[QueueInfo]:
-        """Every queue that has held a job or was paused, by name, with its figures."""
+        """Every queue that has held a job or was paused, by name, with its figures.
+
+        Where counting takes long, the counts are some seconds old (`stores/sql/counts.py`).
+        """
+        ...
+
+    async def figures(self, since: datetime, step: int) -> list[Figures]:
+        """What went through each queue since a moment, in steps of `step` seconds, oldest first.
+
+        A step in which a queue had nothing to do is left out. Processes that were killed take the
+        figures of their last seconds with them.
+
+        Raises:
+            ConfigError: `step` is not a multiple of one that is kept (`figures.STEPS`).
+        """
         ...
 
     # -- queues ----------------------------------------------------------------------------
@@ -376,10 +448,48 @@ class JobStore(Protocol):
         """Cancel every job of a queue that is not running and has not ended."""
         ...
 
+    # -- operators -------------------------------------------------------------------------
+
+    async def keys(self) -> list[ApiKey]:
+        """Every API key, revoked ones too, in the order in which they were made."""
+        ...
+
+    async def key(self, id: str) -> ApiKey | None:
+        """The API key of this id."""
+        ...
+
+    async def add_key(self, key: ApiKey) -> ApiKey:
+        """Keep a new key; the store sets `created_at`.
+
+        Raises:
+            ConfigError: there is a key of this id.
+        """
+        ...
+
+    async def revoke_key(self, id: str) -> bool:
+        """Revoke a key; false where there is none of this id, or it was revoked before."""
+        ...
+
+    async def record(self, action: OperatorAction) -> None:
+        """Write down what an operator did. The latest `KEPT_ACTIONS` are kept."""
+        ...
+
+    async def actions(self, *, limit: int = 50, cursor: str | None = None) -> ActionPage:
+        """What operators did, the latest first.
+
+        Raises:
+            ConfigError: `cursor` was not made by this store.
+        """
+        ...
+
     # -- hints: lossy, and only ever a saving of time -----------------------------------------
 
     async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
         """Return when one of `queues` may have a queued job, or after `timeout` seconds."""
+        ...
+
+    async def wait_for_events(self, timeout: float) -> None:
+        """Return when the feed may have something new, or after `timeout` seconds."""
         ...
 
     async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:

@@ -1,15 +1,16 @@
-"""Progress and checkpoints of running jobs, gathered and written in batches."""
+"""Progress, checkpoints and logs of running jobs, gathered and written in batches."""
 
 import asyncio
 import contextlib
 import logging
 import threading
+import time
 from typing import Final
 
 import msgspec
 
 from ferryman.domain.errors import StoreError
-from ferryman.domain.job import Delivery, Progress
+from ferryman.domain.job import LOG_LINES, Delivery, LogLine, Progress
 from ferryman.stores import JobStore
 from ferryman.stores.base import ProgressUpdate
 
@@ -17,6 +18,9 @@ logger = logging.getLogger("ferryman.worker")
 
 INTERVAL: Final = 0.1
 """Seconds between two writes: what a job reports in between is merged, the last value wins."""
+
+FIRST: Final = 0.01
+"""Seconds that the first report after a pause waits for others."""
 
 
 class ReportBuffer:
@@ -30,17 +34,23 @@ class ReportBuffer:
         self._flushing = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
         self._scheduled = False
+        self._written_at = 0.0
 
     def report(
-        self, delivery: Delivery, progress: Progress | None, checkpoint: bytes | None
+        self,
+        delivery: Delivery,
+        progress: Progress | None,
+        checkpoint: bytes | None,
+        lines: tuple[LogLine, ...] = (),
     ) -> None:
-        """Take a report without waiting; safe in any thread. The latest one of a kind wins."""
+        """See `Reporter.report`."""
         update = ProgressUpdate(
             job_id=delivery.job_id,
             queue=delivery.queue,
             token=delivery.token,
             progress=progress,
             checkpoint=checkpoint,
+            lines=lines,
         )
         with self._lock:
             self._merge(update)
@@ -82,6 +92,7 @@ class ReportBuffer:
                 update,
                 progress=update.progress or earlier.progress,
                 checkpoint=earlier.checkpoint if update.checkpoint is None else update.checkpoint,
+                lines=(earlier.lines + update.lines)[-LOG_LINES:],
             )
         self._pending[key] = update
 
@@ -94,7 +105,8 @@ class ReportBuffer:
         self._timer = asyncio.create_task(self._flush_later())
 
     async def _flush_later(self) -> None:
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(max(FIRST, self._written_at + INTERVAL - time.monotonic()))
+        self._written_at = time.monotonic()
         with self._lock:
             self._scheduled = False
         try:

@@ -23,7 +23,7 @@ from ferryman.client.portal import new_event_loop
 from ferryman.client.resources import LiveResources
 from ferryman.client.task import Task
 from ferryman.domain.errors import ConfigError
-from ferryman.domain.job import Delivery, Progress
+from ferryman.domain.job import LOG_LINES, Delivery, LogLine, Progress
 from ferryman.domain.outcomes import Outcome, Parked
 from ferryman.worker import logs
 from ferryman.worker.attempt import Attempt, Stop
@@ -62,14 +62,19 @@ class Courier:
         threading.Thread(target=self._send_on, name="ferryman-reports", daemon=True).start()
 
     def report(
-        self, delivery: Delivery, progress: Progress | None, checkpoint: bytes | None
+        self,
+        delivery: Delivery,
+        progress: Progress | None,
+        checkpoint: bytes | None,
+        lines: tuple[LogLine, ...] = (),
     ) -> None:
-        """Take a report of the job that runs; the latest one of a kind wins."""
+        """See `Reporter.report`."""
         with self._lock:
-            earlier = self._pending or Report(None, None)
+            earlier = self._pending or Report()
             self._pending = Report(
                 progress or earlier.progress,
                 earlier.checkpoint if checkpoint is None else checkpoint,
+                (earlier.lines + lines)[-LOG_LINES:],
             )
         self._waiting.set()
 

@@ -181,6 +181,10 @@ class _Tenure:
         self.worker = worker
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def claimed_at(self) -> float | None:
+        return self.worker.claimed_at
+
     def cancel(self, jobs: tuple[tuple[str, int], ...]) -> None:
         self._tell(lambda: self.worker.cancel(jobs))
 
@@ -199,4 +203,7 @@ class _NobodyElse:
         pass
 
     def child_ended(self, job_id: str) -> None:
+        pass
+
+    def claimed(self) -> None:
         pass

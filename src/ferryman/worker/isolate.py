@@ -143,8 +143,8 @@ class Child:
             match message:
                 case Began():
                     attempt.limit_time(limit)
-                case Report(progress, checkpoint):
-                    reporter.report(attempt.delivery, progress, checkpoint)
+                case Report(progress, checkpoint, lines):
+                    reporter.report(attempt.delivery, progress, checkpoint, lines)
                 case Ended():
                     outcome = message.outcome
                     # One that is being stopped exits after this.

@@ -8,6 +8,9 @@ import time
 from collections.abc import Collection
 from typing import Final, Protocol
 
+import msgspec
+import psutil
+
 from ferryman.domain.job import WorkerInfo
 from ferryman.settings import Settings
 from ferryman.stores import JobStore
@@ -19,8 +22,17 @@ LONGEST_INTERVAL: Final = 1.0
 """Seconds between two renewals at most: a cancelled job hears of it no later."""
 
 
+MEASURE_INTERVAL: Final = 5.0
+"""Seconds between two looks at a worker's memory."""
+
+
 class Holder(Protocol):
     """Who works under a lease."""
+
+    @property
+    def claimed_at(self) -> float | None:
+        """When its latest claim was answered, by this process's monotonic clock."""
+        ...
 
     def cancel(self, jobs: tuple[tuple[str, int], ...]) -> None:
         """Someone asked these jobs (id, token) to stop; may be called again for the same ones."""
@@ -38,6 +50,26 @@ class _Lease:
         self.until = 0.0
         self.given_up = asyncio.Event()
         self.renewing: asyncio.Task[None] | None = None
+        self.measuring: asyncio.Task[None] | None = None
+
+    async def measure(self) -> None:
+        """Keep in mind what the worker's processes hold; beside the renewals, as it takes time."""
+        while True:
+            memory = await asyncio.to_thread(memory_of, self.info.pid)
+            self.info = msgspec.structs.replace(self.info, memory=memory)
+            await asyncio.sleep(MEASURE_INTERVAL)
+
+    def told(self, now: float) -> WorkerInfo:
+        """What the store is told of the worker."""
+        at = self.holder.claimed_at
+        return msgspec.structs.replace(self.info, claim_age=None if at is None else now - at)
+
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Cancel what goes on beside; the tasks to wait for."""
+        tasks = [task for task in (self.renewing, self.measuring) if task is not None]
+        for task in tasks:
+            task.cancel()
+        return tasks
 
 
 class Keeper:
@@ -61,6 +93,7 @@ class Keeper:
         Returns:
             true, once it holds its lease.
         """
+        info = msgspec.structs.replace(info, lease=self._lease)
         lease = _Lease(info, holder)
         outage = Outage(logger, f"registering worker {info.name}")
         while True:
@@ -73,6 +106,7 @@ class Keeper:
         outage.passed()
         lease.until = began + self._lease
         lease.renewing = asyncio.create_task(self._renew_until_lost(lease))
+        lease.measuring = asyncio.create_task(lease.measure())
         self._leases[info.id] = lease
         return True
 
@@ -90,7 +124,7 @@ class Keeper:
         # A renewal under way is let finish: cut off, it could leave a transaction behind.
         lease.given_up.set()
         await asyncio.wait([lease.renewing], timeout=self._patience)
-        lease.renewing.cancel()
+        lease.stop()
         outage = Outage(logger, f"handing back the jobs of worker {info.name}")
         while True:
             try:
@@ -105,10 +139,8 @@ class Keeper:
 
     async def close(self) -> None:
         """Stop renewing; what was not released is left to the reapers."""
-        tasks = [lease.renewing for lease in self._leases.values() if lease.renewing]
+        tasks = [task for lease in self._leases.values() for task in lease.stop()]
         self._leases.clear()
-        for task in tasks:
-            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _renew_until_lost(self, lease: _Lease) -> None:
@@ -130,7 +162,7 @@ class Keeper:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._patience):
-                renewal = await self._store.renew(lease.info, self._lease)
+                renewal = await self._store.renew(lease.told(began), self._lease)
         except Exception as error:
             outage.failed(error)
             return time.monotonic() < lease.until
@@ -140,3 +172,20 @@ class Keeper:
             if renewal.cancels:
                 lease.holder.cancel(renewal.cancels)
         return renewal.live
+
+
+def memory_of(pid: int) -> int | None:
+    """Bytes that a process and its descendants hold; `None` if it cannot be told.
+
+    Pages that they share are counted for each of them.
+    """
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return None
+    held = 0
+    for one in family:
+        with contextlib.suppress(psutil.Error):  # a child that ended meanwhile
+            held += one.memory_info().rss
+    return held

@@ -31,6 +31,9 @@ UNWIND: Final = 0.25
 """Seconds that jobs have to unwind when the grace is over."""
 LAST_CALL: Final = 0.2
 """Seconds that the last write to the store may take then, and the tearing down of resources."""
+TOLD_EVERY: Final = 1.0
+"""Seconds between two words to the supervisor that claims are answered."""
+
 LEAST_SHARE: Final = 16
 """Endings or free slots at least for which a call is made beside another."""
 TEAR_DOWN: Final = 10.0
@@ -79,6 +82,9 @@ class Worker:
         self._trades: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._claiming = 0
+        self._host = host
+        self._told_at = -math.inf
+        self.claimed_at: float | None = None
         self._trade_again_at = 0.0
         self._linger_until: float | None = None
         self._fault: Exception | None = None
@@ -285,6 +291,8 @@ class Worker:
             raise
         finally:
             self._claiming -= limit
+        if traded.claimed:
+            self._claimed()
         if traded.claimed or not limit:
             self._outage.passed()  # else it only looked for what a failed claim may have left
         self._jobs.written(ended, traded.verdicts)
@@ -293,6 +301,13 @@ class Worker:
             await self._fed(len(traded.deliveries), limit)
         elif limit:
             self._hungry = True
+
+    def _claimed(self) -> None:
+        """Note that a claim was answered, and say so once in a while."""
+        self.claimed_at = time.monotonic()
+        if self.claimed_at - self._told_at >= TOLD_EVERY:
+            self._told_at = self.claimed_at
+            self._host.claimed()
 
     async def _fed(self, claimed: int, limit: int) -> None:
         """After a claim: one that was filled may be followed by others at once."""

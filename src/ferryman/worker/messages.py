@@ -1,7 +1,8 @@
 """What the processes of a worker say to each other. Every message is a tagged struct.
 
 supervisor to process   `Go` `Stop` `CancelJobs`
-process to supervisor   `Hello` `Ready` `Broken` `ChildBegan` `ChildEnded` `LeaseGone` `Leaving`
+process to supervisor   `Hello` `Ready` `Broken` `ChildBegan` `ChildEnded` `Claimed`
+                        `LeaseGone` `Leaving`
 process to child        `LoadResources` `RunJob` `CancelJob` `Terminate` `Quit`
 child to process        `Ready` `Broken` `Began` `Report` `Ended`
 """
@@ -10,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ferryman.domain.job import Delivery, Progress, WorkerInfo
+from ferryman.domain.job import Delivery, LogLine, Progress, WorkerInfo
 from ferryman.domain.outcomes import Outcome
 from ferryman.settings import Settings
 
@@ -79,6 +80,10 @@ class ChildEnded(Message, frozen=True):
     job_id: str
 
 
+class Claimed(Message, frozen=True):
+    """A claim was answered, with jobs or without; said once in a while."""
+
+
 class LeaseGone(Message, frozen=True):
     """The store refused a claim, for the lease is over."""
 
@@ -118,10 +123,11 @@ class Began(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """Progress of the job that runs, and its checkpoint where it saved one."""
+    """Progress of the job that runs, its checkpoint where it saved one, and what it logged."""
 
-    progress: Progress | None
-    checkpoint: bytes | None
+    progress: Progress | None = None
+    checkpoint: bytes | None = None
+    lines: tuple[LogLine, ...] = ()
 
 
 class Ended(Message, frozen=True):
@@ -131,6 +137,6 @@ class Ended(Message, frozen=True):
 
 
 ToProcess = Go | Stop | CancelJobs
-FromProcess = Hello | Ready | Broken | ChildBegan | ChildEnded | LeaseGone | Leaving
+FromProcess = Hello | Ready | Broken | ChildBegan | ChildEnded | Claimed | LeaseGone | Leaving
 ToChild = LoadResources | RunJob | CancelJob | Terminate | Quit
 FromChild = Ready | Broken | Began | Report | Ended

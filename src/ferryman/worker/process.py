@@ -28,6 +28,7 @@ from ferryman.worker.messages import (
     CancelJobs,
     ChildBegan,
     ChildEnded,
+    Claimed,
     Go,
     Hello,
     LeaseGone,
@@ -80,6 +81,10 @@ class WorkerProcess:
     def child_ended(self, job_id: str) -> None:
         """Tell the supervisor that it does no more."""
         self._channel.send(ChildEnded(job_id))
+
+    def claimed(self) -> None:
+        """Tell the supervisor that a claim was answered."""
+        self._channel.send(Claimed())
 
     async def _serve(self, info: WorkerInfo) -> bool:
         store = await self._open_store()

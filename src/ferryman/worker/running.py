@@ -26,6 +26,10 @@ class Host(Protocol):
         """What it came to is written."""
         ...
 
+    def claimed(self) -> None:
+        """A claim was answered, with jobs or without."""
+        ...
+
 
 class Ended(NamedTuple):
     """An attempt that came to its outcome, and what is to be written of it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -12,6 +13,7 @@ from ferryman.worker.messages import (
     CancelJobs,
     ChildBegan,
     ChildEnded,
+    Claimed,
     FromProcess,
     Go,
     Hello,
@@ -59,6 +61,7 @@ class SupervisedProcess:
         self._broken: str | None = None
         self._unwanted = False
         self.pid = program.pid
+        self.claimed_at: float | None = None
 
     @classmethod
     async def start(
@@ -116,6 +119,8 @@ class SupervisedProcess:
                     self._isolated.add(job_id)
                 case ChildEnded(job_id):
                     self._isolated.discard(job_id)
+                case Claimed():
+                    self.claimed_at = time.monotonic()
                 case Leaving() | LeaseGone() | Broken():
                     self._leaves(message)
         code = await self._program.exit

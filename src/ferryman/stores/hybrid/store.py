@@ -96,7 +96,8 @@ class HybridStore(SqlStore):
         return Finding("warning", what, f"start it again: {self._breaker.reason}")
 
     @property
-    def _degraded(self) -> bool:
+    def degraded(self) -> bool:
+        """See `JobStore.degraded`."""
         return not self._breaker.closed
 
     async def _check_lane(self) -> list[Finding]:

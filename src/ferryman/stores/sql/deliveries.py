@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     Select,
     Text,
     bindparam,
@@ -37,7 +38,7 @@ from ferryman.stores.sql.tables import constant, jobs, one_of, queues, workers
 
 _CLAIMED = (
     *("id", "task", "queue", "token", "args", "options", "attempts", "deliveries", "kills"),
-    *("checkpoint", "user_key", "priority", "position"),
+    *("checkpoint", "user_key", "priority", "position", "due_at", "started_at"),
 )
 _TOLD = ("state", "reason", "detail", "worker")
 """What the event of a claim tells beside."""
@@ -103,6 +104,7 @@ class Deliveries:
             .values(
                 lease_until=later(workers.c.lease_until, until),
                 degraded=bindparam("degraded", type_=Boolean),
+                info=bindparam("description", type_=LargeBinary),
             )
             .returning(workers.c.id)
         )
@@ -118,7 +120,11 @@ class Deliveries:
     ) -> Renewal:
         """Extend a lease that holds, and never bring back another."""
         mine = {"by_worker": worker.id}
-        extension = {"lease": milliseconds(lease), "degraded": degraded}
+        extension = {
+            "lease": milliseconds(lease),
+            "degraded": degraded,
+            "description": encode(worker),
+        }
         extended = connection.execute(self._extend, mine | extension)
         if extended.first() is None:
             return Renewal(live=False)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     CTE,
     JSON,
     BigInteger,
+    Boolean,
     ColumnElement,
     Connection,
     Executable,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    literal,
     literal_column,
     select,
     table,
@@ -66,6 +68,29 @@ def _postgresql_now(element: StoreNow, compiler: SQLCompiler, **options: Any) ->
 @compiles(StoreNow, "sqlite")
 def _sqlite_now(element: StoreNow, compiler: SQLCompiler, **options: Any) -> str:
     return "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+
+
+class Contains(FunctionElement[bool]):
+    """Whether bytes hold other bytes."""
+
+    inherit_cache = True
+    name = "ferryman_contains"
+    type = Boolean()
+
+    def __init__(self, whole: ColumnElement[bytes], part: bytes) -> None:
+        super().__init__(whole, literal(part, LargeBinary))
+
+
+@compiles(Contains, "postgresql")
+def _postgresql_contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    whole, part = (compiler.process(one, **options) for one in element.clauses)
+    return f"position({part} IN {whole}) > 0"
+
+
+@compiles(Contains, "sqlite")
+def _sqlite_contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    whole, part = (compiler.process(one, **options) for one in element.clauses)
+    return f"instr({whole}, {part}) > 0"
 
 
 class Texts(TypeDecorator[Sequence[str]]):
@@ -116,8 +141,15 @@ class Dialect:
         """
         if self.postgresql:
             return select(_next_number).scalar_subquery()
+        return self.last_number + 1
+
+    @cached_property
+    def last_number(self) -> ColumnElement[int]:
+        """The highest number of an event that was given away, and on PostgreSQL at least 1."""
+        if self.postgresql:
+            return select(_sequence.c.last_value).scalar_subquery()
         last = select(_numbers.c.seq).where(_numbers.c.name == "ferryman_events")
-        return func.coalesce(last.scalar_subquery(), 0, type_=BigInteger) + 1
+        return func.coalesce(last.scalar_subquery(), 0, type_=BigInteger)
 
     @cached_property
     def skip_numbers(self) -> Executable:
@@ -131,6 +163,7 @@ class Dialect:
 
 _next_number: Final = func.nextval("ferryman_events_seq_seq", type_=BigInteger)
 _numbers: Final = table("sqlite_sequence", column("name", String), column("seq", BigInteger))
+_sequence: Final = table("ferryman_events_seq_seq", column("last_value", BigInteger))
 """Where PostgreSQL and SQLite keep the number of the latest event."""
 
 

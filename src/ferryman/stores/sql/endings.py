@@ -1,4 +1,4 @@
-"""Endings: what the holder of a token writes about its delivery, last of all how it ended."""
+"""Endings: how the holder of a token says that its delivery ended."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason
-from ferryman.stores.base import ProgressUpdate, Verdict
+from ferryman.stores.base import Verdict
 from ferryman.stores.sql.dialect import Dialect, Repeated, Rows
 from ferryman.stores.sql.moves import Moves, Values
 from ferryman.stores.sql.records import clean, encode, milliseconds
@@ -69,7 +69,7 @@ class Writes(NamedTuple):
 
 
 class Endings:
-    """Endings and reports: each write takes effect only while the job runs under its token."""
+    """Endings. Each write takes effect only while the job runs under its token."""
 
     def __init__(self, dialect: Dialect, moves: Moves) -> None:
         self._dialect = dialect
@@ -89,11 +89,7 @@ class Endings:
             failure=LargeBinary(),
             ttl=BigInteger(),
         )
-        self._reports = Rows(
-            dialect, id=Text(), token=BigInteger(), progress=LargeBinary(), checkpoint=LargeBinary()
-        )
-        self._finish = self._statement(self._ends, self._ended(self._ends.c), tells=True)
-        self._report = self._statement(self._reports, self._reported(self._reports.c), tells=False)
+        self._finish = self.statement(self._ends, self._ended(self._ends.c), tells=True)
         among = dialect.among(jobs.c.id)
         running = one_of(JobState.RUNNING)
         self._held = select(jobs.c.id, jobs.c.token).where(among, running)
@@ -105,7 +101,8 @@ class Endings:
         """Endings as parts of another statement, whose parameters are those of `rows`."""
         return self._writes(self._ends, self._ended(self._ends.c), tells=True)
 
-    def _statement(self, rows: Rows, values: Values, *, tells: bool) -> Repeated:
+    def statement(self, rows: Rows, values: Values, *, tells: bool) -> Repeated:
+        """Writes `values` to the jobs of `rows`, and their events if it `tells`."""
         if not self._dialect.postgresql:
             return Repeated(_under_token(rows, values))
         parts, refused = self._writes(rows, values, tells=tells)
@@ -151,16 +148,12 @@ class Endings:
             "delete_at": case((over, now + given["ttl"])),
         }
 
-    def _reported(self, given: Mapping[str, ColumnElement[Any]]) -> Values:
-        names = ("progress", "checkpoint")
-        return {name: func.coalesce(given[name], jobs.c[name]) for name in names}
-
     # -- operations ------------------------------------------------------------------------
 
     def finish(self, connection: Connection, endings: Sequence[Ending]) -> list[Verdict]:
         """End deliveries; says in their order what became of each ending."""
         batch = self.batch(endings)
-        refused = self._apply(connection, self._finish, self._ends, batch)
+        refused = self.apply(connection, self._finish, self._ends, batch)
         if not self._dialect.postgresql:
             ids = [row["id"] for row in batch if (row["id"], row["token"]) not in refused]
             self._moves.tell(connection, ids, JobState.RUNNING, by_holder=True)
@@ -171,7 +164,7 @@ class Endings:
         firsts: dict[Holding, Ending] = {}
         for ending in endings:
             firsts.setdefault((ending.job_id, ending.token), ending)
-        return _in_order(map(_row, firsts.values()))
+        return in_order(map(_row, firsts.values()))
 
     def parameters(self, batch: Batch) -> dict[str, Any]:
         """What a statement with `writes` is executed with."""
@@ -192,27 +185,7 @@ class Endings:
         repeated = iter(self._repeated(connection, others))
         return [Verdict.APPLIED if id(one) in applied else next(repeated) for one in endings]
 
-    def progress(self, connection: Connection, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
-        """Record reports; of several about one job, what each says last counts."""
-        reports: dict[Holding, dict[str, Any]] = {}
-        for one in updates:
-            report = {"id": one.job_id, "token": one.token, "progress": None, "checkpoint": None}
-            report = reports.setdefault((one.job_id, one.token), report)
-            if one.progress is not None:
-                report["progress"] = encode(one.progress)
-            if one.checkpoint is not None:
-                report["checkpoint"] = one.checkpoint
-        batch = _in_order(reports.values())
-        refused = self._apply(connection, self._report, self._reports, batch)
-        existing = self._which_exist(connection, {job_id for job_id, _ in refused})
-        return [
-            Verdict.APPLIED
-            if (one.job_id, one.token) not in refused
-            else (Verdict.STALE if one.job_id in existing else Verdict.MISSING)
-            for one in updates
-        ]
-
-    def _apply(
+    def apply(
         self, connection: Connection, statement: Repeated, rows: Rows, batch: Batch
     ) -> set[Holding]:
         """Execute `statement` for what runs under its token; says for which jobs it could not."""
@@ -229,7 +202,7 @@ class Endings:
     def _repeated(self, connection: Connection, endings: Sequence[Ending]) -> list[Verdict]:
         """Verdicts on endings that found no job running under their token."""
         ids = {ending.job_id for ending in endings}
-        existing = self._which_exist(connection, ids)
+        existing = self.which_exist(connection, ids)
         told = defaultdict(list)
         for row in connection.execute(self._told, {"ids": list(ids)}) if existing else ():
             told[row.job_id, row.token].append((row.target, row.reason))
@@ -240,7 +213,8 @@ class Endings:
             for ending in endings
         ]
 
-    def _which_exist(self, connection: Connection, ids: Iterable[str]) -> set[str]:
+    def which_exist(self, connection: Connection, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that are jobs."""
         wanted = list(ids)
         if not wanted:
             return set()
@@ -258,7 +232,7 @@ def _under_token(rows: Rows, values: Values) -> Update:
     return update(jobs).where(held, running).values(values)
 
 
-def _in_order(rows: Iterable[dict[str, Any]]) -> Batch:
+def in_order(rows: Iterable[dict[str, Any]]) -> Batch:
     """In one order for all, so that two calls cannot deadlock."""
     return sorted(rows, key=itemgetter("id"))
 

@@ -16,15 +16,19 @@ from ferryman.domain.errors import StoreError
 SETTLE: Final = 0.02
 """Seconds after which a new waiter gets a look of its own: a signal may have come just before."""
 
+EVENTS: Final = 0.1
+"""The longest time, in seconds, between two looks of those who read the feed."""
 
-class Topics(msgspec.Struct, frozen=True):
-    """Queues that have, or may have, work; and jobs that have ended."""
+
+class Topics(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Queues that have, or may have, work; jobs that have ended; and whether anything happened."""
 
     queues: frozenset[str] = frozenset()
     jobs: frozenset[str] = frozenset()
+    events: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.queues or self.jobs)
+        return bool(self.queues or self.jobs or self.events)
 
 
 Look = Callable[[Topics], Awaitable[Topics]]
@@ -65,6 +69,7 @@ class Hints:
         self._signal = connect(self.wake)
         self._for_queue: dict[str, set[asyncio.Future[None]]] = {}
         self._for_job: dict[str, set[asyncio.Future[None]]] = {}
+        self._for_events: dict[str, set[asyncio.Future[None]]] = {}
         self._anyone = asyncio.Event()
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -78,7 +83,9 @@ class Hints:
         self._anyone.set()
         if self._task is None:
             self._task = loop.create_task(self._watch())
-        first_look = loop.call_later(SETTLE, self._due.set)
+        # Whoever reads the feed has just read it, and is woken in a moment anyhow.
+        pause = SETTLE if topics.queues or topics.jobs else timeout
+        first_look = loop.call_later(pause, self._due.set)
         try:
             await asyncio.wait([woken], timeout=timeout)
         finally:
@@ -90,25 +97,31 @@ class Hints:
             yield self._for_queue, name
         for job_id in topics.jobs:
             yield self._for_job, job_id
+        if topics.events:
+            yield self._for_events, ""
 
     def _forget(self, topics: Topics, woken: asyncio.Future[None]) -> None:
         for waiting, name in self._places(topics):
             waiting[name].discard(woken)
             if not waiting[name]:
                 del waiting[name]
-        if not (self._for_queue or self._for_job):
+        if not (self._for_queue or self._for_job or self._for_events):
             self._anyone.clear()
 
     def wake(self, topics: Topics) -> None:
-        """Wake those in this process who wait for one of `topics`."""
+        """Wake those in this process who wait for one of `topics`; for events, whatever it is."""
+        if topics:
+            topics = msgspec.structs.replace(topics, events=True)
         for waiting, name in self._places(topics):
             for woken in waiting.get(name, ()):
                 if not woken.done():
                     woken.set_result(None)
 
-    def announce(self, queues: Iterable[str] = (), jobs: Iterable[str] = ()) -> None:
+    def announce(
+        self, queues: Iterable[str] = (), jobs: Iterable[str] = (), *, events: bool = False
+    ) -> None:
         """Tell all who wait, here and in other processes, what came about."""
-        topics = Topics(frozenset(queues), frozenset(jobs))
+        topics = Topics(frozenset(queues), frozenset(jobs), events)
         if topics:
             self.wake(topics)
             self._signal.announce(topics)
@@ -126,9 +139,9 @@ class Hints:
         pause = SETTLE
         while True:
             await self._anyone.wait()
-            await self._pause(pause)
+            await self._pause(min(pause, EVENTS) if self._for_events else pause)
             found = await self._found()
-            self.wake(found)
+            self.wake(found or Topics(events=True))
             pause = SETTLE if found else min(2 * pause, self._signal.patience)
 
     async def _pause(self, pause: float) -> None:

@@ -22,14 +22,15 @@ from sqlalchemy import (
 
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.ids import NAME_PATTERN
-from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
+from ferryman.domain.job import Job, JobEvent, WorkerStatus
 from ferryman.domain.states import JobState
-from ferryman.stores.base import JobFilter, Page
+from ferryman.stores.base import JobFilter, Page, as_stored
 from ferryman.stores.sql.deliveries import CLAIM_ORDER, claimable
-from ferryman.stores.sql.dialect import AnyRow, Dialect
+from ferryman.stores.sql.dialect import AnyRow, Contains, Dialect
+from ferryman.stores.sql.feed import TOLD
 from ferryman.stores.sql.hints import Topics
 from ferryman.stores.sql.records import moment, since_epoch, to_event, to_job, to_worker
-from ferryman.stores.sql.tables import LIVE, events, jobs, one_of, queues, workers
+from ferryman.stores.sql.tables import LIVE, events, jobs, one_of, workers
 
 SCAN_LIMIT: Final = 10_000
 """Jobs that one page looks at; when fewer match than were asked for, the page is partial."""
@@ -83,6 +84,8 @@ def _filtered(where: JobFilter) -> list[ColumnElement[bool]]:
     if where.tag is not None:
         # Every database has replace, with one meaning; LIKE ignores case on SQLite.
         conditions.append(func.replace(jobs.c.tags, f",{where.tag},", "") != jobs.c.tags)
+    if where.text is not None:
+        conditions.append(Contains(jobs.c.args, as_stored(where.text)))
     return conditions
 
 
@@ -93,7 +96,8 @@ class Readers:
         self._dialect = dialect
         self._by_id = select(jobs).where(dialect.among(jobs.c.id))
         of_job = events.c.job_id == bindparam("job_id", type_=Text)
-        self._events = select(events).where(of_job).order_by(events.c.seq)
+        behind = events.c.seq > bindparam("after", type_=BigInteger)
+        self._events = TOLD.where(of_job, behind).order_by(events.c.seq)
 
     def now(self, connection: Connection) -> int:
         """The store's clock."""
@@ -137,9 +141,12 @@ class Readers:
 
     # -- events, workers, queues -------------------------------------------------------------
 
-    def events(self, connection: Connection, job_id: str) -> list[JobEvent]:
-        """What happened to a job."""
-        return [to_event(row) for row in connection.execute(self._events, {"job_id": job_id})]
+    def events(
+        self, connection: Connection, job_id: str, after: int, limit: int | None
+    ) -> list[JobEvent]:
+        """What happened to a job after the event of a number."""
+        rows = connection.execute(self._events.limit(limit), {"job_id": job_id, "after": after})
+        return [to_event(row) for row in rows]
 
     def workers(self, connection: Connection) -> list[WorkerStatus]:
         """The workers that are known, by name."""
@@ -159,25 +166,6 @@ class Readers:
             for row in rows
         ]
         return sorted(statuses, key=lambda status: (status.info.name, status.info.id))
-
-    def queues(self, connection: Connection) -> list[QueueInfo]:
-        """Every queue that is known or holds a job, with its figures."""
-        now = self.now(connection)
-        figures: dict[str, dict[str, Any]] = {}
-        for row in connection.execute(select(queues)):
-            figures[row.name] = {"paused": row.paused}
-        for row in connection.execute(self._figures):
-            queue = figures.setdefault(row.queue, {})
-            queue[row.state] = row.number
-            if row.state == JobState.QUEUED:
-                queue["oldest_age"] = max(0, now - row.oldest) / 1000
-        return [QueueInfo(name=name, **figures[name]) for name in sorted(figures)]
-
-    @cached_property
-    def _figures(self) -> Select[Any]:
-        number, oldest = func.count().label("number"), func.min(jobs.c.due_at).label("oldest")
-        rows = select(jobs.c.queue, jobs.c.state, number, oldest)
-        return rows.group_by(jobs.c.queue, jobs.c.state)
 
     # -- for those who wait ------------------------------------------------------------------
 

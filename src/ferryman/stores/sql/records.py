@@ -6,7 +6,16 @@ from typing import Final
 
 import msgspec
 
-from ferryman.domain.job import Delivery, Job, JobEvent, JobOptions, Progress, WorkerInfo
+from ferryman.domain.job import (
+    Delivery,
+    EventKind,
+    Job,
+    JobEvent,
+    JobOptions,
+    LogLine,
+    Progress,
+    WorkerInfo,
+)
 from ferryman.domain.outcomes import Failure
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.sql.dialect import AnyRow
@@ -18,6 +27,7 @@ PLAIN: Final = JobOptions()
 encode: Final = msgspec.json.Encoder().encode
 _options: Final = msgspec.json.Decoder(JobOptions).decode
 _progress: Final = msgspec.json.Decoder(Progress).decode
+_line: Final = msgspec.json.Decoder(LogLine).decode
 _failure: Final = msgspec.json.Decoder(Failure).decode
 _worker: Final = msgspec.json.Decoder(WorkerInfo).decode
 
@@ -109,11 +119,13 @@ def to_delivery(row: AnyRow) -> Delivery:
         kills=row.kills,
         checkpoint=row.checkpoint,
         user=row.user_key,
+        waited=max(0, row.started_at - row.due_at) / 1000,
     )
 
 
 def to_event(row: AnyRow) -> JobEvent:
-    """A row of the event table as a record."""
+    """A row of the event table, with what is told of its job, as a record."""
+    kind = EventKind(row.kind or EventKind.STATE)
     return JobEvent(
         seq=row.seq,
         job_id=row.job_id,
@@ -124,6 +136,12 @@ def to_event(row: AnyRow) -> JobEvent:
         detail=row.detail,
         token=row.token,
         worker=row.worker,
+        kind=kind,
+        progress=_progress(row.body) if kind is EventKind.PROGRESS else None,
+        line=_line(row.body) if kind is EventKind.LOG else None,
+        task=row.task,
+        queue=row.queue,
+        user=row.user_key,
     )
 
 

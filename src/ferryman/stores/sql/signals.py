@@ -102,6 +102,7 @@ class PostgresqlSignal:
         self._sender: asyncio.Task[None] | None = None
         self._queues: set[str] = set()
         self._jobs: set[str] = set()
+        self._events = False
 
     async def changed(self, timeout: float) -> None:
         """Return when messages may have been missed, or after `timeout` seconds."""
@@ -143,6 +144,7 @@ class PostgresqlSignal:
         """Send what came about, together with whatever else comes about in a moment."""
         self._queues |= topics.queues
         self._jobs |= topics.jobs
+        self._events |= topics.events
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_all())
 
@@ -150,6 +152,7 @@ class PostgresqlSignal:
         while messages := list(self._messages()):
             self._queues.clear()
             self._jobs.clear()
+            self._events = False
             with contextlib.suppress(StoreError):
                 await self._send(notify, messages)
             await asyncio.sleep(GATHER)
@@ -160,6 +163,8 @@ class PostgresqlSignal:
             yield msgspec.json.encode(Topics(queues=queues)).decode()
         for jobs in _portions(self._jobs):
             yield msgspec.json.encode(Topics(jobs=jobs)).decode()
+        if self._events and not (self._queues or self._jobs):
+            yield msgspec.json.encode(Topics(events=True)).decode()
 
     async def close(self) -> None:
         """Send what is left, and stop listening."""

@@ -6,9 +6,7 @@ is run: in a transaction of the store's own, or in the one that the caller passe
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +15,17 @@ from sqlalchemy import Connection
 from ferryman.domain.errors import LeaseLost, StoreUnavailable
 from ferryman.domain.job import (
     Delivery,
-    Job,
-    JobEvent,
     NewJob,
-    QueueInfo,
     Submitted,
     WorkerInfo,
-    WorkerStatus,
 )
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
-from ferryman.settings import Settings, embedded_database_url
+from ferryman.settings import Settings
 from ferryman.stores.base import (
     ClaimRequest,
     Clock,
-    Finding,
-    JobFilter,
     Pace,
-    Page,
     ProgressUpdate,
     Renewal,
     Verdict,
@@ -42,18 +33,14 @@ from ferryman.stores.base import (
 from ferryman.stores.gathering import Answer, Gathering
 from ferryman.stores.sql import doctor
 from ferryman.stores.sql.deliveries import Deliveries
-from ferryman.stores.sql.dialect import Dialect
 from ferryman.stores.sql.endings import Endings
-from ferryman.stores.sql.engine import Engines, kind_of, parse_url
 from ferryman.stores.sql.faults import shown, translated
-from ferryman.stores.sql.hints import Hints, Signal, Topics, Wake
+from ferryman.stores.sql.looks import Looks
 from ferryman.stores.sql.moves import Moves
 from ferryman.stores.sql.places import Place, Places
 from ferryman.stores.sql.producers import Intake, Producers
-from ferryman.stores.sql.readers import Readers
-from ferryman.stores.sql.records import moment
+from ferryman.stores.sql.reports import Reports
 from ferryman.stores.sql.returns import Returned, Returns
-from ferryman.stores.sql.signals import PostgresqlSignal, SqliteSignal
 from ferryman.stores.sql.steering import Steering
 from ferryman.stores.sql.tables import REVISION
 from ferryman.stores.sql.transactions import join, join_async, when_committed
@@ -62,7 +49,7 @@ from ferryman.stores.sql.upkeep import Upkeep
 _PURGED_AT_ONCE = 1000
 
 
-class SqlStore:
+class SqlStore(Looks):
     """Jobs in SQLite (one host) or PostgreSQL.
 
     Args:
@@ -77,30 +64,19 @@ class SqlStore:
     """Whether `_announce_work` is to be told where new jobs stand."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        self._settings = settings
-        self._embedded = settings.database_url is None
-        self._database_url = settings.database_url or embedded_database_url()
-        self._url = parse_url(self._database_url)
-        self._dialect = Dialect(kind_of(self._url), clock)
+        super().__init__(settings, clock)
         moves = Moves(self._dialect)
         self._places = Places(self._dialect)
         places = self._places if self._tells_places else None
         self._producers = Producers(self._dialect, moves, places)
         self._endings = Endings(self._dialect, moves)
+        self._reports = Reports(self._dialect, self._endings)
         self._deliveries = Deliveries(self._dialect, moves, self._endings)
         self._returns = Returns(self._dialect, moves)
         self._steering = Steering(self._dialect, moves)
         self._upkeep = Upkeep(self._dialect, moves, self._steering)
-        self._readers = Readers(self._dialect)
-        self._engines = Engines(self._url, settings.store_timeout)
         self._singles: Gathering[NewJob] = Gathering(self._submit_each, _size)
-        self._hints = Hints(self._look, self._signal)
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def kind(self) -> str:
-        """`"sqlite"` or `"postgresql"`."""
-        return self._dialect.kind
 
     @property
     def pace(self) -> Pace:
@@ -144,7 +120,7 @@ class SqlStore:
 
     async def close(self) -> None:
         """See `JobStore.close`."""
-        await self._hints.close()
+        await self._close_looks()
         await self._engines.close()
         self._loop = None
 
@@ -162,14 +138,6 @@ class SqlStore:
         """The migration that the tables stand at; `None` is: there are no tables yet."""
         return await self._engines.read.run(doctor.schema_version)
 
-    async def check(self) -> list[Finding]:
-        """See `JobStore.check`."""
-        return await self._engines.read.run(doctor.findings)
-
-    async def now(self) -> datetime:
-        """See `JobStore.now`."""
-        return moment(await self._engines.read.run_repeatable(self._readers.now))
-
     # -- producers -------------------------------------------------------------------------
 
     async def submit(self, jobs: Sequence[NewJob], *, transaction: Any = None) -> list[Submitted]:
@@ -184,6 +152,7 @@ class SqlStore:
         alone = all(job.unique is None for job in jobs)
         runner = self._engines.alone if alone else self._engines.write
         intake = await runner.run_repeatable(self._producers.submit, jobs)
+        self._tally.submitted(jobs, intake.answers)
         self._announce_intake(intake, jobs)
         return intake.submitted()
 
@@ -198,6 +167,7 @@ class SqlStore:
             if len(jobs) == 1:
                 return [error]
             return [(await self._submit_each([job]))[0] for job in jobs]
+        self._tally.submitted(jobs, intake.answers)
         self._announce_intake(intake, jobs)
         return intake.answers
 
@@ -273,10 +243,10 @@ class SqlStore:
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
         """See `JobStore.renew`."""
         renew = self._deliveries.renew
-        return await self._engines.beat.run_repeatable(renew, worker, lease, self._degraded)
+        return await self._engines.beat.run_repeatable(renew, worker, lease, self.degraded)
 
     @property
-    def _degraded(self) -> bool:
+    def degraded(self) -> bool:
         """Whether something that makes this store faster is down."""
         return False
 
@@ -293,13 +263,17 @@ class SqlStore:
         self, request: ClaimRequest, named: Sequence[str] = (), *, fill: bool = True
     ) -> list[Delivery]:
         work = self._deliveries.claim
-        return _leased(await self._engines.alone.run(work, request, named, fill=fill), request)
+        found = await self._engines.alone.run(work, request, named, fill=fill)
+        deliveries = _leased(found, request)
+        self._tally.claimed(deliveries)
+        return deliveries
 
     async def finish(self, endings: Sequence[Ending]) -> list[Verdict]:
         """See `JobStore.finish`."""
         if not endings:
             return []
         verdicts = await self._engines.alone.run_repeatable(self._endings.finish, endings)
+        self._tally.ended(endings, verdicts)
         self._announce_endings(endings)
         return verdicts
 
@@ -334,8 +308,11 @@ class SqlStore:
         verdicts, deliveries = await self._engines.alone.run(
             work, endings, request, named, fill=fill
         )
+        self._tally.ended(endings, verdicts)
         self._announce_endings(endings)
-        return verdicts, _leased(deliveries, request)
+        deliveries = _leased(deliveries, request)
+        self._tally.claimed(deliveries)
+        return verdicts, deliveries
 
     def _announce_endings(self, endings: Sequence[Ending]) -> None:
         # A job that was asked to stop may have ended where its ending says otherwise.
@@ -361,6 +338,7 @@ class SqlStore:
         again = {job_id: queue for job_id, state, queue in returned if state is JobState.QUEUED}
         if again:
             self._announce_work(set(again.values()), again)
+        self._tally.failed(queue for _, state, queue in returned if state is JobState.FAILED)
         self._hints.announce(jobs={job_id for job_id, state, _ in returned if state.terminal})
         return [(job_id, state) for job_id, state, _ in returned]
 
@@ -368,7 +346,9 @@ class SqlStore:
         """See `JobStore.progress`."""
         if not updates:
             return []
-        return await self._engines.alone.run_repeatable(self._endings.progress, updates)
+        verdicts = await self._engines.write.run_repeatable(self._reports.progress, updates)
+        self._hints.announce(events=True)
+        return verdicts
 
     # -- upkeep ----------------------------------------------------------------------------
 
@@ -392,7 +372,8 @@ class SqlStore:
         if not await self._engines.read.run_repeatable(self._upkeep.any_late):
             return 0
         expired = await self._engines.write.run(self._upkeep.expire, limit)
-        self._hints.announce(jobs=expired)
+        self._tally.failed(queue for _, queue in expired)
+        self._hints.announce(jobs=[job_id for job_id, _ in expired])
         return len(expired)
 
     async def prune(
@@ -405,34 +386,6 @@ class SqlStore:
         """See `JobStore.prune`."""
         work = self._upkeep.prune
         return await self._engines.write.run(work, dead_letter_ttl, max_history, limit)
-
-    # -- readers ---------------------------------------------------------------------------
-
-    async def get(self, ids: Sequence[str]) -> list[Job | None]:
-        """See `JobStore.get`."""
-        if not ids:
-            return []
-        return await self._engines.read.run_repeatable(self._readers.get, ids)
-
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
-        """See `JobStore.page`."""
-        return await self._engines.read.run_repeatable(self._readers.page, where, limit, cursor)
-
-    async def count(self, where: JobFilter) -> int:
-        """See `JobStore.count`."""
-        return await self._engines.read.run_repeatable(self._readers.count, where)
-
-    async def events(self, job_id: str) -> list[JobEvent]:
-        """See `JobStore.events`."""
-        return await self._engines.read.run_repeatable(self._readers.events, job_id)
-
-    async def workers(self) -> list[WorkerStatus]:
-        """See `JobStore.workers`."""
-        return await self._engines.read.run_repeatable(self._readers.workers)
-
-    async def queues(self) -> list[QueueInfo]:
-        """See `JobStore.queues`."""
-        return await self._engines.read.run_repeatable(self._readers.queues)
 
     # -- queues ----------------------------------------------------------------------------
 
@@ -452,30 +405,6 @@ class SqlStore:
             self._hints.announce(jobs=ids)
             purged += len(ids)
         return purged
-
-    # -- hints -----------------------------------------------------------------------------
-
-    async def wait_for_work(self, queues: Sequence[str], timeout: float) -> None:
-        """See `JobStore.wait_for_work`."""
-        await self._hints.wait(Topics(queues=frozenset(queues)), timeout)
-
-    async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
-        """See `JobStore.wait_for_end`."""
-        deadline = time.monotonic() + timeout
-        while True:
-            (job,) = await self.get([job_id])
-            left = deadline - time.monotonic()
-            if job is None or job.state.terminal or left <= 0:
-                return job
-            await self._hints.wait(Topics(jobs=frozenset([job_id])), left)
-
-    def _signal(self, wake: Wake) -> Signal:
-        if self._dialect.kind == "sqlite":
-            return SqliteSignal(self._url)
-        return PostgresqlSignal(self._url, wake, self._engines.alone.run)
-
-    async def _look(self, wanted: Topics) -> Topics:
-        return await self._engines.read.run_repeatable(self._readers.look, wanted)
 
 
 def _upgrade(database_url: str) -> None:

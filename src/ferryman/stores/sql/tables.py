@@ -7,6 +7,7 @@ condition with constants, since a planner cannot prove that a bound value fits o
 from typing import Any, Final
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -17,13 +18,15 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     literal_column,
 )
 from sqlalchemy.types import TypeEngine
 
+from ferryman.domain.figures import BOUNDS
 from ferryman.domain.states import JobState
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The migration that makes the tables look like this."""
 
 VERSION_TABLE: Final = "ferryman_version"
@@ -87,6 +90,11 @@ events: Final = Table(
     Column("worker", Bytewise),
     # Whether the holder of the token wrote it: then a repeat of its ending was applied already.
     Column("by_holder", Boolean, nullable=False),
+    # What it tells of, where that is no change of state; and then what the job reported.
+    Column("kind", Bytewise),
+    Column("body", LargeBinary),
+    # The transaction that wrote it, so that a reader finds what was committed late (PostgreSQL).
+    Column("xact", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice, so a reader may go on from one
 )
 
@@ -106,6 +114,53 @@ queues: Final = Table(
     metadata,
     Column("name", Bytewise, primary_key=True),
     Column("paused", Boolean, nullable=False),
+)
+
+# The counts of all queues as they were at a moment, where counting takes long; one row.
+counts: Final = Table(
+    "ferryman_counts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    # Milliseconds that it took to count.
+    Column("cost", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+COUNTED: Final = ("submitted", "started", "succeeded", "failed", "cancelled", "retried")
+SPREADS: Final = {
+    name: (f"{name}_total", *(f"{name}_{bucket}" for bucket in range(len(BOUNDS) + 1)))
+    for name in ("wait", "run")
+}
+"""The columns of each spread: milliseconds in all, then the buckets."""
+
+MEASURES: Final = (*COUNTED, *SPREADS["wait"], *SPREADS["run"])
+
+figures: Final = Table(
+    "ferryman_figures",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("queue", Bytewise, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in MEASURES),
+)
+
+keys: Final = Table(
+    "ferryman_keys",
+    metadata,
+    Column("id", Bytewise, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+)
+
+actions: Final = Table(
+    "ferryman_actions",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 
@@ -155,3 +210,21 @@ _partial("of_user", _job.user_key, _job.created_at, _job.id, where=_job.user_key
 Index("ferryman_jobs_in_state", _job.state, _job.created_at, _job.id)
 Index("ferryman_jobs_by_age", _job.created_at, _job.id)
 Index("ferryman_events_of_job", events.c.job_id, events.c.seq)
+_numbered: Final = events.c.xact.is_not(None)
+Index(
+    "ferryman_events_by_xact",
+    events.c.xact,
+    events.c.seq,
+    sqlite_where=_numbered,  # so that it is empty there
+    postgresql_where=_numbered,
+)
+
+event.listen(
+    events,
+    "after_create",
+    # Not a default of the column's own: SQLite knows no such number. Releases that do not know of
+    # the column write it as well.
+    DDL(  # type: ignore[no-untyped-call]
+        "ALTER TABLE ferryman_events ALTER COLUMN xact SET DEFAULT txid_current()"
+    ).execute_if(dialect="postgresql"),
+)

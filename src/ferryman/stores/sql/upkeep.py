@@ -44,7 +44,7 @@ class Upkeep:
         ).order_by(jobs.c.due_at, jobs.c.position)
         late = jobs.c.expires_at.is_not(None) & (jobs.c.expires_at <= now) & one_of(*NOT_BEGUN)
         self._any_late = select(exists().where(late).label("any"))
-        self._late = self._some(select(jobs.c.id, jobs.c.state).where(late))
+        self._late = self._some(select(jobs.c.id, jobs.c.state, jobs.c.queue).where(late))
 
     def _some(self, rows: Select[Any]) -> Select[Any]:
         limit: ColumnElement[int] = bindparam("limit", type_=Integer)
@@ -66,14 +66,14 @@ class Upkeep:
         """Whether `expire` would find something to do."""
         return bool(connection.execute(self._any_late).one().any)
 
-    def expire(self, connection: Connection, limit: int) -> list[str]:
-        """Fail jobs that did not start in time; returns their ids."""
+    def expire(self, connection: Connection, limit: int) -> list[tuple[str, str]]:
+        """Fail jobs that did not start in time; returns their ids and queues."""
         rows = connection.execute(self._late, {"limit": limit}).all()
         values = self._moves.ended(JobState.FAILED, Reason.EXPIRED)
         for state in NOT_BEGUN:
             ids = [row.id for row in rows if row.state == state]
             self._moves.move(connection, ids, state, values)
-        return [row.id for row in rows]
+        return [(row.id, row.queue) for row in rows]
 
     # -- pruning ---------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from ferryman.settings import Settings
 from ferryman.stores.base import Verdict
 from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.calls import Now, Target
+from ferryman.stores.valkey.calls import Announced, Now, Target
 from ferryman.stores.valkey.connection import Call, Link
 from ferryman.stores.valkey.keys import Keys
 
@@ -48,11 +48,12 @@ class Grounds:
         self._known = {name.decode() for name in reply}
         return sorted(self._known)
 
-    async def _announce(self, queue: str) -> None:
+    async def _announce(self, queue: str) -> Announced:
         """Make a queue known before its first job, so that no job can be in an unknown one."""
         self._keys.queue(queue)  # a name that is not legal is refused before it is written
-        await self._link.run(calls.announce(self._keys.shared, queue), repeat=True)
+        announced = await self._link.run(calls.announce(self._keys.shared, queue), repeat=True)
         self._known.add(queue)
+        return announced
 
     async def _locate(self, ids: Sequence[str]) -> dict[str, str]:
         """The queues of some jobs; ids that are nowhere are left out.

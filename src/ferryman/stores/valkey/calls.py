@@ -6,9 +6,10 @@ each `.lua` file says what these numbers and strings mean.
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
+from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from ferryman.domain.job import Delivery, NewJob, Submitted
+from ferryman.domain.job import LOG_LINES, LOG_SIZE, Delivery, NewJob, Submitted
 from ferryman.domain.outcomes import MAX_KILLS, Ending, Failure
 from ferryman.domain.states import JobState
 from ferryman.stores.base import ProgressUpdate, Verdict
@@ -22,6 +23,7 @@ from ferryman.stores.valkey.records import (
     pack_ending,
     pack_failure,
     pack_id,
+    pack_line,
     pack_new,
     pack_progress,
     read_delivery,
@@ -52,6 +54,14 @@ def _moves(values: list[Any]) -> Moves:
 # -- producers ---------------------------------------------------------------------------------
 
 
+class Announced(IntEnum):
+    """Whether the name of a queue was made known, and whether somebody followed the feed then."""
+
+    NO = 0
+    YES = 1
+    HEARD = 2
+
+
 class Taken(NamedTuple):
     """What `submit` did: each job that it got to, and who held the key that refused the last."""
 
@@ -60,7 +70,7 @@ class Taken(NamedTuple):
 
 
 def submit(
-    target: Target, now: Now, jobs: Sequence[NewJob], *, announced: bool
+    target: Target, now: Now, jobs: Sequence[NewJob], *, announced: Announced
 ) -> Call[Taken | None]:
     """Take jobs into a queue; `None` is: its name was never announced, nothing was done."""
     arguments: list[Any] = [now, int(announced)]
@@ -93,7 +103,12 @@ Each = list[Submitted | str]
 
 
 def submit_each(
-    target: Target, now: Now, ids: Sequence[str], packed: Sequence[PackedJob], *, announced: bool
+    target: Target,
+    now: Now,
+    ids: Sequence[str],
+    packed: Sequence[PackedJob],
+    *,
+    announced: Announced,
 ) -> Call[Each | None]:
     """Take jobs in that have nothing to do with each other: what was submitted, or who holds the
     key that refused it; `None` as for `submit`."""
@@ -115,9 +130,13 @@ def _answer(queue: str, job_id: str, code: int, holder: bytes) -> Submitted | st
     return Submitted(there, queue, code == Code.CREATED)
 
 
-def announce(shared: str, queue: str) -> Call[int]:
+def announce(shared: str, queue: str) -> Call[Announced]:
     """Make a queue's name known."""
-    return Call(load("shared", "announce"), shared, [queue], int)
+
+    def read(heard: int) -> Announced:
+        return Announced.HEARD if heard else Announced.YES
+
+    return Call(load("shared", "announce"), shared, [queue], read)
 
 
 def _verdicts(name: str, target: Target, *head: Any, ids: Iterable[str]) -> Call[list[Verdict]]:
@@ -159,7 +178,7 @@ class Claimed(NamedTuple):
     deliveries: list[Delivery]
 
 
-_DELIVERY_SIZE: Final = 7
+_DELIVERY_SIZE: Final = 8
 
 
 def _claimed(queue: str) -> Callable[[list[Any]], Claimed]:
@@ -201,12 +220,14 @@ def finish_and_claim(
     return Call(load("queue", "finish_and_claim"), target.prefix, arguments, read)
 
 
-def progress(target: Target, updates: Sequence[ProgressUpdate]) -> Call[list[Verdict]]:
-    """Record progress and checkpoints."""
-    arguments: list[Any] = []
+def progress(target: Target, now: Now, updates: Sequence[ProgressUpdate]) -> Call[list[Verdict]]:
+    """Record progress, checkpoints and lines."""
+    arguments: list[Any] = [now, LOG_LINES, LOG_SIZE]
     for update in updates:
+        lines = update.lines[-LOG_LINES:]
         arguments += (pack_id(update.job_id), update.token)
         arguments += (pack_progress(update.progress), optional(update.checkpoint))
+        arguments += (len(lines), *map(pack_line, lines))
     return Call(load("queue", "progress"), target.prefix, arguments, _codes)
 
 
@@ -219,13 +240,15 @@ def register(shared: str, now: Now, worker: str, lease: int, description: bytes)
     return Call(load("shared", "register"), shared, arguments, int)
 
 
-def extend(shared: str, now: Now, worker: str, lease: int) -> Call[list[str] | None]:
+def extend(
+    shared: str, now: Now, worker: str, lease: int, description: bytes
+) -> Call[list[str] | None]:
     """Extend a lease; the queues that know it, or `None` where it is over."""
 
     def read(reply: list[Any]) -> list[str] | None:
         return [name.decode() for name in reply[1:]] if reply[0] == Code.APPLIED else None
 
-    return Call(load("shared", "extend"), shared, [now, pack_id(worker), lease], read)
+    return Call(load("shared", "extend"), shared, [now, pack_id(worker), lease, description], read)
 
 
 def join(shared: str, now: Now, worker: str, queue: str) -> Call[int]:
@@ -383,6 +406,39 @@ def list_jobs(target: Target, state: JobState, limit: int, position: Position) -
     return Call(load("queue", "list"), target.prefix, arguments, stretch)
 
 
+def history(target: Target, job_id: str) -> Call[tuple[Record, list[bytes]] | None]:
+    """A job's record and the lines of its log."""
+
+    def read(reply: list[bytes]) -> tuple[Record, list[bytes]] | None:
+        record = read_record(*reply[:3])
+        return None if record is None else (record, reply[3:])
+
+    return Call(load("queue", "history"), target.prefix, [pack_id(job_id)], read)
+
+
+class Stream(NamedTuple):
+    """A stretch of a queue's events: whether all of them are there, and where it goes on.
+
+    Each event is a job's id, its description and what happened, as they are stored.
+    """
+
+    whole: bool
+    period: bytes
+    position: bytes
+    events: list[tuple[bytes, bytes, bytes]]
+
+
+def feed(target: Target, after: bytes, period: bytes, limit: int, keep: int) -> Call[Stream]:
+    """What happened in a queue, which is written down for `keep` more milliseconds."""
+
+    def read(reply: list[Any]) -> Stream:
+        code, listening, position, *rest = reply
+        events = list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
+        return Stream(code == Code.APPLIED, listening, position, events)
+
+    return Call(load("queue", "feed"), target.prefix, [after, period, limit, keep], read)
+
+
 def figures(target: Target, now: Now) -> Call[list[int]]:
     """A queue's figures, in the order that the script's header says."""
     return Call(load("queue", "figures"), target.prefix, [now], list)
@@ -395,6 +451,20 @@ def workers(shared: str, now: Now) -> Call[tuple[int, list[list[bytes]]]]:
         return reply[0], reply[1:]
 
     return Call(load("shared", "workers"), shared, [now], read)
+
+
+def tally(target: Target, steps: Iterable[tuple[int, int, int, Sequence[int]]]) -> Call[int]:
+    """Add counts, each with its step (s), where it begins, and how long it is kept (ms)."""
+    arguments: list[Any] = []
+    for step, at, keep, count in steps:
+        values = [(measure, value) for measure, value in enumerate(count) if value]
+        arguments += (step, at, keep, len(values), *itertools.chain.from_iterable(values))
+    return Call(load("queue", "tally"), target.prefix, arguments, int)
+
+
+def change_key(shared: str, id: str, new: bytes, known: bytes) -> Call[bool]:
+    """Keep an API key, if what is `known` of its id is still so (empty: nothing)."""
+    return Call(load("shared", "change_key"), shared, [id, new, known], bool)
 
 
 def command(*arguments: bytes | str | int | float) -> Call[Any]:

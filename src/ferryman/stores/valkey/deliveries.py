@@ -17,10 +17,10 @@ from ferryman.domain.states import JobState, legal
 from ferryman.stores.base import ClaimRequest, ProgressUpdate, Renewal, Verdict
 from ferryman.stores.gathering import BATCH, BATCH_BYTES, bounded
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import Grounds
 from ferryman.stores.valkey.calls import Claimed, HandBack, Moves, Target
 from ferryman.stores.valkey.codes import Code
 from ferryman.stores.valkey.connection import Call
+from ferryman.stores.valkey.operators import Operators
 from ferryman.stores.valkey.records import milliseconds, pack_id
 
 Q = TypeVar("Q", Ending, ProgressUpdate)
@@ -31,7 +31,7 @@ _NO_TRANSACTION: Final = (
 )
 
 
-class Deliveries(Grounds):
+class Deliveries(Operators):
     """The verbs of those who run jobs."""
 
     # -- leases --------------------------------------------------------------------------------
@@ -47,9 +47,9 @@ class Deliveries(Grounds):
     async def renew(self, worker: WorkerInfo, lease: float) -> Renewal:
         """See `JobStore.renew`. The lease holds only if every queue that knows it says so."""
         duration = milliseconds(lease)
-        queues = await self._link.run(
-            calls.extend(self._keys.shared, self._now(), worker.id, duration), repeat=True
-        )
+        description = msgspec.msgpack.encode(worker)
+        extend = calls.extend(self._keys.shared, self._now(), worker.id, duration, description)
+        queues = await self._link.run(extend, repeat=True)
         if queues is None:
             return Renewal(live=False)
         now = self._now()
@@ -76,7 +76,9 @@ class Deliveries(Grounds):
 
     async def claim(self, request: ClaimRequest) -> list[Delivery]:
         """See `JobStore.claim`. Queue after queue, until the limit is reached."""
-        return await self._claim_on(request, request.queues, [])
+        deliveries = await self._claim_on(request, request.queues, [])
+        self._tally.claimed(deliveries)
+        return deliveries
 
     async def _claim_on(
         self, request: ClaimRequest, queues: Sequence[str], have: list[Delivery]
@@ -127,9 +129,11 @@ class Deliveries(Grounds):
         """See `JobStore.finish`. One script call a queue, all in one round trip."""
         _check_endings(endings)
         now = self._now()
-        return await self._by_queue(
+        verdicts = await self._by_queue(
             endings, _ending_size, lambda target, part: calls.finish(target, now, part)
         )
+        self._tally.ended(endings, verdicts)
+        return verdicts
 
     def finish_in(self, transaction: Any, endings: Sequence[Ending]) -> list[Verdict]:
         """There are no transactions to join here.
@@ -164,7 +168,9 @@ class Deliveries(Grounds):
         target = self._target(first)
         call = calls.finish_and_claim(target, self._now(), here, request.worker, request.limit)
         given, claimed = await self._link.run(call)
+        self._tally.ended(here, given)
         deliveries = await self._claimed_on(request, claimed)
+        self._tally.claimed(deliveries)
         verdicts = iter(given)
         return [
             next(verdicts) if one.queue == first else next(ahead) for one in endings
@@ -179,7 +185,10 @@ class Deliveries(Grounds):
 
     async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
         """See `JobStore.progress`."""
-        return await self._by_queue(updates, _update_size, calls.progress)
+        now = self._now()
+        return await self._by_queue(
+            updates, _update_size, lambda target, part: calls.progress(target, now, part)
+        )
 
     async def _by_queue(
         self,
@@ -241,4 +250,4 @@ def _ending_size(ending: Ending) -> int:
 
 
 def _update_size(update: ProgressUpdate) -> int:
-    return len(update.checkpoint or b"")
+    return len(update.checkpoint or b"") + sum(len(line.text) for line in update.lines)

@@ -40,6 +40,8 @@ QUEUE_KEYS: Final = {
     "holders": Lifetime.PERMANENT,  # set: workers that have jobs running
     "ttl": Lifetime.PERMANENT,  # zset: id -> when the ended job is to be deleted
     "wake": Lifetime.EXPIRING,  # list: at most one token for a worker that waits
+    "heard": Lifetime.EXPIRING,  # string: somebody follows the feed, since this moment
+    "feed": Lifetime.EXPIRING,  # stream: events, while somebody follows the feed
     # Where the queue is a lane to the jobs of a database, it has these and "wake" only:
     "lanes": Lifetime.PERMANENT,  # zset: priority -> itself, where a lane may have entries
     "taken": Lifetime.PERMANENT,  # zset: entry -> when it is put back, unless it was settled
@@ -54,6 +56,8 @@ QUEUE_FAMILIES: Final = {
     "stop": Lifetime.PERMANENT,  # stop:<worker>, hash: id -> token, of jobs asked to stop
     "lane": Lifetime.PERMANENT,  # lane:<priority>, zset: id -> position, of queued jobs
     "end": Lifetime.RECORD,  # end:<id>, string: the record of an ended job
+    "figures": Lifetime.EXPIRING,  # figures:<step>:<at>, hash: number of a measure -> its value
+    "log": Lifetime.RECORD,  # log:<id>, list: the lines that a job logged
 }
 """Kinds of keys with a further part, by what stands before it."""
 
@@ -67,6 +71,9 @@ SHARED_KEYS: Final = {
     "epoch": Lifetime.PERMANENT,  # string: the run of the server in which the lanes were filled
     "filling": Lifetime.EXPIRING,  # string: who fills the lanes
     "probe": Lifetime.EXPIRING,  # string: somebody wrote, to see whether that works
+    "heard": Lifetime.EXPIRING,  # string: somebody follows the feed
+    "apikeys": Lifetime.PERMANENT,  # hash: id -> API key
+    "actions": Lifetime.PERMANENT,  # stream: what operators did, of bounded length
     "watch": Lifetime.EXPIRING,  # string: who compares the lanes with the database
 }
 SHARED_FAMILIES: Final = {

@@ -14,7 +14,7 @@ import msgspec
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Job
 from ferryman.domain.states import JobState
-from ferryman.stores.base import JobFilter
+from ferryman.stores.base import JobFilter, as_stored
 from ferryman.stores.valkey.calls import Position
 
 ORDER: Final = (
@@ -84,6 +84,7 @@ def matches(job: Job, where: JobFilter) -> bool:
         and (where.queue is None or job.queue == where.queue)
         and (where.user is None or job.user == where.user)
         and (where.tag is None or where.tag in job.tags)
+        and (where.text is None or as_stored(where.text) in job.args)
         and (where.since is None or job.created_at >= where.since)
         and (where.until is None or job.created_at < where.until)
     )

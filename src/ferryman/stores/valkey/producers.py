@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from ferryman.domain.errors import ConfigError, JobExists, StoreError
@@ -11,8 +11,8 @@ from ferryman.settings import Settings
 from ferryman.stores.base import Verdict
 from ferryman.stores.gathering import Answer, Gathering, bounded
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import Grounds
-from ferryman.stores.valkey.calls import Taken, Target
+from ferryman.stores.valkey.calls import Announced, Taken, Target
+from ferryman.stores.valkey.operators import Operators
 from ferryman.stores.valkey.records import PackedJob, pack_new
 
 _Parcel = tuple[NewJob, PackedJob]
@@ -22,7 +22,7 @@ def _parcel_size(parcel: _Parcel) -> int:
     return len(parcel[0].args)
 
 
-class Producers(Grounds):
+class Producers(Operators):
     """`submit` and the other verbs of those who have jobs done."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
@@ -37,8 +37,11 @@ class Producers(Grounds):
             return [await self._submit_one(jobs[0])]
         # Only a refusal asks for an order among queues: nothing after it is taken in.
         if any(job.unique and job.on_conflict == "refuse" for job in jobs):
-            return await self._submit_in_order(jobs)
-        return await self._submit_by_queue(jobs)
+            submitted = await self._submit_in_order(jobs)
+        else:
+            submitted = await self._submit_by_queue(jobs)
+        self._tally.submitted(jobs, submitted)
+        return submitted
 
     def submit_in(self, transaction: Any, jobs: Sequence[NewJob]) -> list[Submitted]:
         """There are no transactions to join here.
@@ -61,12 +64,13 @@ class Producers(Grounds):
         submit = functools.partial(
             calls.submit_each, target, self._now(), [job.id for job in jobs], packed
         )
-        given = await self._link.run(submit(announced=False), repeat=True)
+        given = await self._link.run(submit(announced=Announced.NO), repeat=True)
         if given is None:
-            await self._announce(target.queue)
-            given = await self._link.run(submit(announced=True), repeat=True)
+            announced = await self._announce(target.queue)
+            given = await self._link.run(submit(announced=announced), repeat=True)
         if given is None:
             raise _unknown(target.queue)
+        self._tally.submitted(jobs, given)
         return [
             one if isinstance(one, Submitted) else _refusal(job, one)
             for job, one in zip(jobs, given, strict=True)
@@ -95,12 +99,11 @@ class Producers(Grounds):
 
     async def _submit_parts(self, parts: Sequence[Sequence[NewJob]]) -> list[Submitted]:
         """Submit lists of jobs of one queue each."""
-        taken = await self._take(parts, announced=False)
+        taken = await self._take(parts, {})
         new = [part for part, one in zip(parts, taken, strict=True) if one is None]
         if new:
-            for queue in {part[0].queue for part in new}:
-                await self._announce(queue)
-            late = iter(await self._take(new, announced=True))
+            queues = {part[0].queue for part in new}
+            late = iter(await self._take(new, {one: await self._announce(one) for one in queues}))
             taken = [next(late) if one is None else one for one in taken]
         return [
             one
@@ -109,11 +112,16 @@ class Producers(Grounds):
         ]
 
     async def _take(
-        self, parts: Sequence[Sequence[NewJob]], *, announced: bool
+        self, parts: Sequence[Sequence[NewJob]], announced: Mapping[str, Announced]
     ) -> list[Taken | None]:
         now = self._now()
         submits = [
-            calls.submit(self._target(part[0].queue), now, part, announced=announced)
+            calls.submit(
+                self._target(part[0].queue),
+                now,
+                part,
+                announced=announced.get(part[0].queue, Announced.NO),
+            )
             for part in parts
         ]
         return await self._link.run_all(submits, repeat=True)

@@ -10,9 +10,9 @@ from ferryman.stores.base import JobFilter, Page
 from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls, listing
 from ferryman.stores.valkey.base import STEP, Grounds, batched
-from ferryman.stores.valkey.journal import read_events
+from ferryman.stores.valkey.journal import About, read_events
 from ferryman.stores.valkey.listing import Place
-from ferryman.stores.valkey.records import Record, moment, read_job
+from ferryman.stores.valkey.records import moment, read_job
 
 PAGE_LOOKS: Final = 1000
 """Entries that a page looks at before it says that it stopped early, its own size aside."""
@@ -39,22 +39,25 @@ class Readers(Grounds):
                         found[job_id] = read_job(job_id, queue, record)
         return [found.get(job_id) for job_id in ids]
 
-    async def _record(self, job_id: str) -> tuple[str, Record] | None:
-        queue = (await self._locate([job_id])).get(job_id)
-        if queue is None:
-            return None
-        (record,) = await self._link.run(calls.read(self._target(queue), [job_id]), repeat=True)
-        return (queue, record) if record else None
-
     async def _job_in(self, queue: str, job_id: str) -> Job | None:
         call = calls.read(self._target(queue), [job_id])
         (record,) = await self._link.run(call, repeat=True)
         return read_job(job_id, queue, record) if record else None
 
-    async def events(self, job_id: str) -> list[JobEvent]:
+    async def events(
+        self, job_id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[JobEvent]:
         """See `JobStore.events`."""
-        found = await self._record(job_id)
-        return read_events(job_id, found[1]) if found else []
+        queue = (await self._locate([job_id])).get(job_id)
+        if queue is None:
+            return []
+        found = await self._link.run(calls.history(self._target(queue), job_id), repeat=True)
+        if found is None:
+            return []
+        record, log = found
+        about = About(job_id, queue, record.specification.description)
+        events = read_events(about, record, log)
+        return [event for event in events if event.seq > after][:limit]
 
     # -- pages ---------------------------------------------------------------------------------
 

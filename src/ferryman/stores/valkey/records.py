@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ferryman.domain.ids import check_name
-from ferryman.domain.job import Delivery, Job, JobOptions, NewJob, Progress
+from ferryman.domain.job import LINE_LENGTH, Delivery, Job, JobOptions, LogLine, NewJob, Progress
 from ferryman.domain.outcomes import Ending, Failure
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.valkey.codes import REASON_OF, REASONS, STATE_OF, STATES
@@ -36,9 +36,9 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
 
 
 _describe: Final = msgspec.msgpack.Encoder().encode
-_read_description: Final = msgspec.msgpack.Decoder(Description).decode
+read_description: Final = msgspec.msgpack.Decoder(Description).decode
 _read_failure: Final = msgspec.msgpack.Decoder(Failure).decode
-_read_progress: Final = msgspec.msgpack.Decoder(Progress).decode
+read_progress: Final = msgspec.msgpack.Decoder(Progress).decode
 
 
 # -- ids ---------------------------------------------------------------------------------------
@@ -117,6 +117,11 @@ def pack_detail(detail: str) -> bytes:
 def pack_failure(failure: Failure | None) -> bytes:
     """An error as it is stored."""
     return _describe(failure) if failure else b""
+
+
+def pack_line(line: LogLine) -> bytes:
+    """A line of a log as it is stored, cut to what is kept of it."""
+    return _describe(LogLine(line.level, line.text[:LINE_LENGTH]))
 
 
 def pack_progress(progress: Progress | None) -> bytes:
@@ -215,7 +220,7 @@ def _body(blob: bytes, size: int) -> tuple[Description, bytes]:
     if blob[0] & _EXTENDED:
         at += 14 + int.from_bytes(blob[24:26], "big")
     end = at + size
-    return _read_description(blob[at:end]), blob[end:]
+    return read_description(blob[at:end]), blob[end:]
 
 
 def read_specification(blob: bytes) -> Specification:
@@ -313,6 +318,26 @@ def read_record(specification: bytes, state: bytes, ended: bytes) -> Record | No
     return Record(spec, read_state(state) if state else _fresh_state(spec))
 
 
+class Reports(NamedTuple):
+    """What a job reported: its latest progress, when, and as which number."""
+
+    at: int
+    seq: int
+    progress: Progress | None
+
+
+# When, which number; then the counts of reports and of lines, and the lines' bytes.
+_REPORTS_NUMBERS: Final = (6, 8, 3, 2, 4)
+
+
+def read_reports(stored: bytes) -> Reports:
+    """What `progress` wrote into a job's state."""
+    if not stored:
+        return Reports(0, 0, None)
+    (at, seq, *_), size = _take_numbers(stored, 0, _REPORTS_NUMBERS)
+    return Reports(at, seq, read_progress(stored[size:]) if stored[size:] else None)
+
+
 def read_job(job_id: str, queue: str, record: Record) -> Job:
     """The record as readers get it."""
     spec, state = record
@@ -341,7 +366,7 @@ def read_job(job_id: str, queue: str, record: Record) -> Job:
         tags=about.tags,
         options=about.options,
         cancel_requested=state.stop,
-        progress=_read_progress(state.progress) if state.progress else None,
+        progress=read_reports(state.progress).progress,
         result=read_optional(state.result),
         failure=_read_failure(state.failure) if state.failure else None,
     )
@@ -349,7 +374,7 @@ def read_job(job_id: str, queue: str, record: Record) -> Job:
 
 def read_delivery(queue: str, values: list[Any]) -> Delivery:
     """A job as `claim` hands it out."""
-    packed_id, token, deliveries, attempts, kills, checkpoint, blob = values
+    packed_id, token, deliveries, attempts, kills, checkpoint, blob, waited = values
     about, args = _body(blob, int.from_bytes(blob[9:12], "big"))
     return Delivery(
         job_id=unpack_id(packed_id),
@@ -363,4 +388,5 @@ def read_delivery(queue: str, values: list[Any]) -> Delivery:
         kills=kills,
         checkpoint=read_optional(checkpoint),
         user=about.user,
+        waited=max(0, waited) / 1000,
     )

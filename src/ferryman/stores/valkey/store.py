@@ -3,15 +3,14 @@
 from datetime import datetime
 
 from ferryman.stores.base import Finding, Pace
-from ferryman.stores.valkey import calls, doctor
+from ferryman.stores.valkey import doctor
 from ferryman.stores.valkey.deliveries import Deliveries
-from ferryman.stores.valkey.hints import Hints
+from ferryman.stores.valkey.feed import Feed
 from ferryman.stores.valkey.producers import Producers
-from ferryman.stores.valkey.records import moment
 from ferryman.stores.valkey.upkeep import Upkeep
 
 
-class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
+class ValkeyStore(Producers, Deliveries, Upkeep, Feed):
     """A `JobStore` on a Valkey or Redis server: records, queues, leases and results in one.
 
     Args:
@@ -32,12 +31,18 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
         """Some calls at once: while the server works on one, the worker does on another."""
         return Pace(exchanges=4)
 
+    @property
+    def degraded(self) -> bool:
+        """There is no lane to do without."""
+        return False
+
     async def open(self) -> None:
         """See `JobStore.open`."""
         doctor.refuse_unsafe(await doctor.examine(self._link), self._settings.allow)
 
     async def close(self) -> None:
         """See `JobStore.close`."""
+        await self._tally.close()
         await self._channels.close()
         await self._blocking.close()
         await self._link.close()
@@ -48,7 +53,4 @@ class ValkeyStore(Producers, Deliveries, Upkeep, Hints):
 
     async def now(self) -> datetime:
         """See `JobStore.now`."""
-        if self._clock is not None:
-            return moment(self._clock())
-        seconds, micros = await self._link.run(calls.command("TIME"), repeat=True)
-        return moment(int(seconds) * 1000 + int(micros) // 1000)
+        return await self._moment()

@@ -5,14 +5,14 @@ from typing import Final
 from ferryman.domain.states import JobState
 from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls
-from ferryman.stores.valkey.base import Grounds
+from ferryman.stores.valkey.operators import Operators
 from ferryman.stores.valkey.records import milliseconds
 
 REMEMBER_WORKERS: Final = 3600.0
 """Seconds that a worker whose lease is over is listed as gone."""
 
 
-class Upkeep(Grounds):
+class Upkeep(Operators):
     """The steps of the maintenance loops; each goes through all queues in one round trip."""
 
     async def reap(self, limit: int = BATCH) -> list[tuple[str, JobState]]:
@@ -23,6 +23,9 @@ class Upkeep(Grounds):
             limit, lambda target, share: calls.reap(target, now, share, age), len
         )
         await self._link.run(calls.forget_workers(self._keys.shared, now, age), repeat=True)
+        self._tally.failed(
+            queue for queue, moves in given for _, state in moves if state is JobState.FAILED
+        )
         return [move for _, moves in given for move in moves]
 
     async def promote(self, limit: int = BATCH) -> tuple[int, float | None]:
@@ -40,6 +43,8 @@ class Upkeep(Grounds):
         given = await self._sweep(
             limit, lambda target, share: calls.expire(target, now, share), int
         )
+        for queue, failed in given:
+            self._tally.failed([queue] * failed)
         return sum(failed for _, failed in given)
 
     async def prune(

@@ -95,7 +95,7 @@ local function record_taken(worker, taken)
   redis.call('SADD', HOLDERS, worker)
 end
 
--- One reply for the claim: code, whether entries are left, and six values for each job.
+-- One reply for the claim: code, whether entries are left, and eight values for each job.
 local function claim(now, worker, limit, join_until)
   local code = refused(now, worker, join_until)
   if code then
@@ -120,7 +120,7 @@ local function claim(now, worker, limit, join_until)
     local s, at = job.s, #reply
     reply[at + 1], reply[at + 2], reply[at + 3] = job.id, s.token, s.deliveries
     reply[at + 4], reply[at + 5], reply[at + 6] = s.attempts, s.kills, s.checkpoint
-    reply[at + 7] = job.blob
+    reply[at + 7], reply[at + 8] = job.blob, now - s.queued
   end
   return reply
 end

@@ -2,6 +2,7 @@
 -- include: jobs
 -- include: journal
 -- include: ready
+-- include: reports
 
 -- The record of an ended job outlives its time to live by this: `prune` comes first as a rule and
 -- takes the entries of the indexes along; the server's own expiry is the net below it (ms).
@@ -51,6 +52,9 @@ local function end_job(job, now, state, reason, detail, ttl)
   else
     redis.call('SET', END_ .. job.id, record, 'PX', ttl + NET)
     defer('ZADD', TTL, now + ttl, job.id)
+    if has_log(job.s) then
+      redis.call('PEXPIRE', LOG_ .. job.id, ttl + NET)
+    end
   end
   redis.call('PUBLISH', DONE_ .. job.id, state)
 end

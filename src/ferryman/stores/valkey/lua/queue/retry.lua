@@ -1,6 +1,6 @@
 #!lua
 -- Send failed and cancelled jobs back to the queue with all their attempts anew. What expired may
--- start now: whoever retries it wants it. Their progress and checkpoint are kept.
+-- start now: whoever retries it wants it. Their progress, log and checkpoint are kept.
 --
 -- KEYS  prefix of the queue
 -- ARGV  1 now, or ''   2 detail: who asks   3 '1': there are new arguments   4 these   then ids
@@ -34,7 +34,8 @@ local function retry(id)
   if job.unique ~= '' and redis.call('HSETNX', UNIQUE, job.unique, id) == 0 then
     return CODE.conflict
   end
-  forget(id)
+  forget_record(id)
+  redis.call('PERSIST', LOG_ .. id)
   renewed(job)
   reset(job.s)
   redis.call('HSET', JOBS, id, job.blob)

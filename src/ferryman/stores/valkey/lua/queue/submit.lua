@@ -3,7 +3,8 @@
 -- call before its first line, and nobody is left with half a job.
 --
 -- KEYS  prefix of the queue
--- ARGV  1 now, or ''   2 '1': the queue's name is announced   then, for each job:
+-- ARGV  1 now, or ''   2 '1': the queue's name is announced, '2': while somebody follows the feed
+--       then, for each job:
 --       id, head, unique key, description .. arguments
 --       head: priority, delay (ms), run at (ms; 0: none), expires in + 1 (ms; 0: never), held,
 --             on conflict (0: refuse it and all behind it, 1: return, 2: refuse it alone),
@@ -15,6 +16,7 @@
 -- include: clock
 -- include: specification
 -- include: ready
+-- include: telling
 
 local now = clock(ARGV[1])
 local CHUNK = 500
@@ -90,7 +92,12 @@ local function take_in(job, there, ready)
     return job.on_conflict, redis.call('HGET', UNIQUE, job.unique)
   end
   there[job.id] = true
-  defer('HSET', JOBS, job.id, write_specification(job, job.body))
+  job.blob = write_specification(job, job.body)
+  defer('HSET', JOBS, job.id, job.blob)
+  if is_heard() then
+    tell(job, #job.blob - #job.body + 1, event(KIND.state, BETWEEN, now, STATE.none, job.initial,
+      REASON.submitted, 0, '', ''))
+  end
   watch_expiry(job)
   place(job, ready)
   return CODE.created, ''
@@ -109,8 +116,11 @@ local function take_all(jobs)
 end
 
 local jobs = read_jobs()
-if ARGV[2] == '1' then
+if ARGV[2] ~= '0' then
   redis.call('HSET', META, 'known', '1')
+  if ARGV[2] == '2' then -- so that whoever follows misses nothing of a queue that is new
+    redis.call('SET', HEARD, redis.call('TIME')[1], 'NX', 'PX', 60000)
+  end
 elseif not redis.call('HGET', META, 'known') then
   return { CODE.unknown_queue }
 end

@@ -3,6 +3,7 @@
 --
 -- KEYS  prefix of the shared keys
 -- ARGV  name
--- Returns 1 if it is new
+-- Returns 1 if somebody follows the feed
 
-return redis.call('SADD', QUEUES, ARGV[1])
+redis.call('SADD', QUEUES, ARGV[1])
+return redis.call('EXISTS', HEARD)

@@ -1,0 +1,160 @@
+"""Jobs: a page of them, all about one, and what an operator can do with it."""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from ferryman import masking
+from ferryman.domain.errors import ConfigError, InvalidArguments, UnknownTask
+from ferryman.domain.job import Job
+from ferryman.domain.priority import priority_name
+from ferryman.domain.states import JobState
+from ferryman.http import selection
+from ferryman.http.api import jobs as api
+from ferryman.http.api.parameters import JobId, Operator, Reader
+from ferryman.http.bodies import RetryBody, Where
+from ferryman.http.dashboard.histories import attempts, log, timeline
+from ferryman.http.dashboard.notes import Standstill, worker_name
+from ferryman.http.dashboard.rendering import Notice, address
+from ferryman.http.dashboard.search import Search
+from ferryman.http.dashboard.sight import EVERY, PageRoute, Seen, Sight
+from ferryman.http.principal import Principal
+from ferryman.http.problems import Problem
+from ferryman.stores.base import Page
+
+router = APIRouter(route_class=PageRoute)
+
+PAGE: Final = 50
+LOOKS: Final = 20
+"""Calls to the store that one page makes to find jobs with an error."""
+
+
+@router.get("/jobs")
+async def list_jobs(seen: Seen, who: Reader) -> Response:
+    """A page of jobs, chosen by its address."""
+    search = Search.of(seen.request.query_params)
+    store = await seen.store()
+    try:
+        found = await _found(seen, who, search.where(), search.cursor or None)
+    except ConfigError as error:
+        raise Problem(422, "not-a-filter", str(error)) from error
+    return seen.page(
+        who,
+        "jobs.html",
+        every=0 if search.cursor else EVERY,
+        search=search,
+        states=list(JobState),
+        jobs=[seen.views.summary(job) for job in found.jobs],
+        next=found.cursor and search.at(found.cursor),
+        partial=found.partial,
+        now=await store.now(),
+        task_names=sorted(seen.client.tasks),
+        queue_names=sorted({task.policy.queue for task in seen.client.tasks.values()}),
+    )
+
+
+async def _found(seen: Sight, who: Principal, where: Where, cursor: str | None) -> Page:
+    """A page; for an error, which the store cannot look for, as much as may be looked at."""
+    store = await seen.store()
+    wanted = selection.job_filter(where, who)
+    page = await store.page(wanted, limit=PAGE, cursor=cursor)
+    if where.error is None:
+        return page
+    jobs = [job for job in page.jobs if selection.matches(job, where)]
+    for _ in range(LOOKS):
+        if len(jobs) >= PAGE or page.cursor is None:
+            break
+        page = await store.page(wanted, limit=PAGE, cursor=page.cursor)
+        jobs += [job for job in page.jobs if selection.matches(job, where)]
+    partial = page.cursor is not None and len(jobs) < PAGE
+    return Page(tuple(jobs), page.cursor, partial=partial)
+
+
+@router.get("/jobs/{job_id}")
+async def show_job(seen: Seen, who: Reader, job_id: JobId) -> Response:
+    """All about one job, live."""
+    store = await seen.store()
+    job = await selection.find(store, job_id, who)
+    events, workers, queues, now = await asyncio.gather(
+        store.events(job_id), store.workers(), store.queues(), store.now()
+    )
+    view = seen.views.job(job, events)
+    secrets = seen.views.secrets(job)
+    why = Standstill(view, now, queues, workers, _tries(seen, job)).explain()
+    return seen.page(
+        who,
+        "job.html",
+        every=EVERY,
+        stream="" if job.state.terminal else address(seen.request, f"api/v1/jobs/{job_id}/events"),
+        job=view,
+        now=now,
+        why=why and Notice(*why),
+        priority=priority_name(job.priority),
+        worker=worker_name(job.worker, workers),
+        timeline=timeline(events, secrets, workers),
+        attempts=attempts(view.runs, workers),
+        log=log(events, secrets),
+        arguments=written(view.arguments),
+        result=written(view.result),
+        can_edit=view.arguments is not None,
+    )
+
+
+def _tries(seen: Sight, job: Job) -> int | None:
+    """How many attempts the job has, where this process knows."""
+    task = seen.client.tasks.get(job.task)
+    retry = job.options.retry or (task.policy.retry if task else None)
+    return retry.max_attempts if retry else None
+
+
+def written(value: Any) -> str:
+    """A JSON value over several lines."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+# -- what an operator can do ---------------------------------------------------------------------
+
+
+@router.post("/jobs/{job_id}/cancel")
+async def cancel(seen: Seen, who: Operator, job_id: JobId) -> Response:
+    """Cancel one job."""
+    await api.cancel(seen.service, who, job_id)
+    return seen.elsewhere(f"jobs/{job_id}", done="cancel", n="1")
+
+
+@router.get("/jobs/{job_id}/edit")
+async def edit(seen: Seen, who: Operator, job_id: JobId) -> Response:
+    """Ask for other arguments."""
+    job = await selection.find(await seen.store(), job_id, who)
+    return _editor(seen, who, job, written(seen.views.job(job).arguments))
+
+
+def _editor(seen: Sight, who: Principal, job: Job, text: str, wrong: str = "") -> Response:
+    return seen.page(
+        who,
+        "edit.html",
+        status=422 if wrong else 200,
+        job=job,
+        arguments=text,
+        wrong=wrong,
+        mask=masking.MASK,
+        masked=bool(seen.views.secrets(job)),
+    )
+
+
+@router.post("/jobs/{job_id}/retry")
+async def retry(seen: Seen, who: Operator, job_id: JobId) -> Response:
+    """Retry one job, with other arguments where some are given."""
+    text = dict(await seen.form()).get("arguments")
+    body = RetryBody()
+    job = await selection.find(await seen.store(), job_id, who)
+    try:
+        if text is not None:
+            body = RetryBody(arguments=msgspec.json.decode(text, type=dict[str, Any]))
+        await api.retry(seen.service, who, job_id, body)
+    except (msgspec.DecodeError, InvalidArguments, UnknownTask) as error:
+        return _editor(seen, who, job, text or "", wrong=str(error))
+    return seen.elsewhere(f"jobs/{job_id}", done="retry", n="1")

@@ -1,0 +1,118 @@
+"""Jobs that callers ask for, by HTTP or from a page: checked against their task, and submitted."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from ferryman.client.client import Client
+from ferryman.client.task import Task
+from ferryman.domain.errors import InvalidArguments
+from ferryman.domain.job import Job, NewJob
+from ferryman.http.bodies import NewJobBody
+from ferryman.http.principal import Principal
+from ferryman.http.problems import Problem
+from ferryman.masking import unmask
+from ferryman.stores import JobStore
+
+
+def new_job(client: Client, name: str, body: NewJobBody, who: Principal, key: str = "") -> NewJob:
+    """The request for a job that a store takes.
+
+    Args:
+        key: the request's `Idempotency-Key`; jobs that are asked for with the same one are one.
+
+    Raises:
+        UnknownTask: this service does not know the task's code.
+        InvalidArguments: they do not fit the task.
+        Problem: the caller may not, or the request contradicts itself.
+    """
+    task = known_task(client, name)
+    if who.user is not None and body.user not in (None, who.user):
+        raise Problem(403, "restricted-to-user", f"this key is for the jobs of user {who.user!r}")
+    if key and body.id:
+        raise Problem(
+            422, "invalid-request", "an id makes a request repeatable: leave Idempotency-Key out"
+        )
+    options = {
+        field: getattr(body, field)
+        for field in NewJobBody.__struct_fields__
+        if field not in ("arguments", "id", "user")
+    }
+    id = _id_of(who, name, key) if key else body.id
+    chosen = task.using(id=id, user=body.user or who.user, **options)
+    assert task.signature is not None  # noqa: S101 - narrows the type
+    args, kwargs = task.signature.spread(body.arguments)
+    return chosen.new_job(args, kwargs)
+
+
+def known_task(client: Client, name: str) -> Task[Any, Any]:
+    """The task of this name, whose code this service knows.
+
+    Raises:
+        UnknownTask: there is none.
+    """
+    return client.lookup(name)
+
+
+def _id_of(who: Principal, task: str, key: str) -> str:
+    """The id of the job that a caller asks for with this key: always the same one."""
+    said = msgspec.json.encode((who.key_id, who.user, task, key))
+    return f"idem-{hashlib.sha256(said).hexdigest()[:40]}"
+
+
+async def submit(
+    store: JobStore, jobs: list[NewJob], who: Principal, *, keyed: bool = False
+) -> list[tuple[Job, bool]]:
+    """Take jobs in; each as it is then, and whether it is new.
+
+    Args:
+        keyed: the ids stand for an `Idempotency-Key`.
+
+    Raises:
+        JobExists: a unique key is held.
+        Problem: an id that was met belongs to another request (422) or to another user (409).
+    """
+    submitted = await store.submit(jobs)
+    found = await store.get([one.job_id for one in submitted])
+    answers: list[tuple[Job, bool]] = []
+    for asked, taken, job in zip(jobs, submitted, found, strict=True):
+        if job is None:  # ended and pruned within this moment
+            raise Problem(
+                503, "gone", f"job {taken.job_id} ended and was pruned at once", retry_after=1
+            )
+        if not taken.created:
+            _check_met(asked, job, who, keyed)
+        answers.append((job, taken.created))
+    return answers
+
+
+def _check_met(asked: NewJob, job: Job, who: Principal, keyed: bool) -> None:
+    """Refuse to answer with a job that is not the one that was asked for."""
+    if who.user not in (None, job.user):
+        raise Problem(409, "job-exists", "the id, or the unique key, is taken: choose another")
+    if keyed and job.id == asked.id and (job.task, job.args) != (asked.task, asked.args):
+        raise Problem(
+            422,
+            "idempotency-key-reused",
+            f"job {job.id} was asked for with this Idempotency-Key and other arguments: use a new "
+            "key for a new request",
+            job_id=job.id,
+        )
+
+
+def edited_arguments(
+    client: Client, job: Job, arguments: dict[str, Any], stored: dict[str, Any] | None
+) -> bytes:
+    """The arguments of a job that is retried with others.
+
+    Raises:
+        UnknownTask, InvalidArguments: as for `new_job`.
+    """
+    task = known_task(client, job.task)
+    assert task.signature is not None  # noqa: S101 - narrows the type
+    whole = unmask(arguments, stored or {})
+    if not isinstance(whole, dict):
+        raise InvalidArguments("arguments must be an object by name")
+    args, kwargs = task.signature.spread(whole)
+    return task.signature.encode(args, kwargs)

@@ -1,0 +1,237 @@
+"""Jobs and their events as the service shows them: flat, by name, and without secrets."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from ferryman import codec, masking
+from ferryman.client.client import Client
+from ferryman.domain.errors import InvalidArguments
+from ferryman.domain.job import EventKind, Job, JobEvent, JobOptions, LogLine, Progress
+from ferryman.domain.outcomes import Failure
+from ferryman.domain.states import JobState, Reason
+
+PREVIEW: Final = 200
+"""Characters of a job's arguments that a list shows."""
+
+
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as lists show it; `preview` is the beginning of its arguments."""
+
+    id: str
+    task: str
+    queue: str
+    priority: int
+    state: JobState
+    reason: Reason
+    detail: str
+    created_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    token: int
+    deliveries: int
+    attempts: int
+    kills: int
+    worker: str | None
+    unique: str | None
+    user: str | None
+    tags: tuple[str, ...]
+    cancel_requested: bool
+    progress: Progress | None
+    failure: Failure | None
+    preview: str
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery of a job to a worker, and what it led to, if it has ended."""
+
+    token: int
+    worker: str | None
+    started_at: datetime
+    ended_at: datetime | None = None
+    state: JobState | None = None
+    reason: Reason | None = None
+    detail: str = ""
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened to a job; see `ferryman.JobEvent`."""
+
+    seq: int
+    job_id: str
+    at: datetime
+    kind: EventKind
+    source: JobState | None = None
+    target: JobState | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    token: int = 0
+    worker: str | None = None
+    progress: Progress | None = None
+    line: LogLine | None = None
+    task: str = ""
+    queue: str = ""
+    user: str | None = None
+
+
+class JobView(JobSummary, frozen=True, kw_only=True):
+    """A job with all that belongs to it.
+
+    Attributes:
+        arguments: by name; by their number where this service does not know the task's code, and
+            null where they cannot be read.
+        result: what it returned.
+        runs: its deliveries, the oldest first.
+        events: what happened to it, the oldest first.
+        created: false where a request for a job met one that was there already.
+    """
+
+    arguments: dict[str, Any] | None
+    result: Any
+    options: JobOptions
+    runs: tuple[Attempt, ...] = ()
+    events: tuple[EventView, ...] = ()
+    created: bool = True
+
+
+class Views:
+    """Makes views of records, with what an application knows of its tasks."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def arguments(self, job: Job) -> dict[str, Any] | None:
+        """A job's arguments by name, as they are stored; `None` where they cannot be read."""
+        try:
+            args, kwargs = codec.decode_args(job.args)
+            task = self._client.tasks.get(job.task)
+            if task is not None and task.signature is not None:
+                return task.signature.gather(args, kwargs)
+        except InvalidArguments:
+            return None
+        return {**{str(place): value for place, value in enumerate(args)}, **kwargs}
+
+    def secrets(self, job: Job) -> frozenset[str]:
+        """The texts that must not be seen wherever this job is spoken of."""
+        kinds = self._kinds(job.task)
+        return frozenset().union(
+            *(
+                masking.secrets(value, kinds.get(name, Any), name)
+                for name, value in (self.arguments(job) or {}).items()
+            )
+        )
+
+    def summary(self, job: Job) -> JobSummary:
+        """A job as lists show it."""
+        return JobSummary(**self._fields(job))
+
+    def job(
+        self, job: Job, events: list[JobEvent] | tuple[JobEvent, ...] = (), created: bool = True
+    ) -> JobView:
+        """A job with all that belongs to it."""
+        known = self.secrets(job)
+        return JobView(
+            **self._fields(job),
+            arguments=self._masked_arguments(job),
+            result=self._result(job),
+            options=job.options,
+            runs=_runs(events, known),
+            events=tuple(event_view(event, known) for event in events),
+            created=created,
+        )
+
+    def _fields(self, job: Job) -> dict[str, Any]:
+        known = self.secrets(job)
+        fields = {name: getattr(job, name) for name in SHARED}
+        arguments = self._masked_arguments(job)
+        preview = "" if arguments is None else msgspec.json.encode(arguments).decode()
+        return {
+            **fields,
+            "detail": masking.mask_text(job.detail, known),
+            "progress": progress_view(job.progress, known),
+            "failure": failure_view(job.failure, known),
+            "preview": preview[:PREVIEW],
+        }
+
+    def _masked_arguments(self, job: Job) -> dict[str, Any] | None:
+        kinds = self._kinds(job.task)
+        arguments = self.arguments(job)
+        return arguments and {
+            name: masking.mask(value, kinds.get(name, Any), name)
+            for name, value in arguments.items()
+        }
+
+    def _result(self, job: Job) -> Any:
+        task = self._client.tasks.get(job.task)
+        signature = task.signature if task else None
+        try:
+            value = codec.decode_result(job.result)
+        except InvalidArguments:
+            return None
+        return masking.mask(value, signature.returns if signature else Any)
+
+    def _kinds(self, name: str) -> dict[str, Any]:
+        task = self._client.tasks.get(name)
+        return dict(task.signature.kinds) if task and task.signature else {}
+
+
+SHARED: Final = tuple(
+    name
+    for name in JobSummary.__struct_fields__
+    if name not in ("detail", "progress", "failure", "preview")
+)
+
+
+def event_view(event: JobEvent, known: frozenset[str]) -> EventView:
+    """An event without secrets."""
+    fields = {name: getattr(event, name) for name in EventView.__struct_fields__}
+    line = event.line
+    return EventView(
+        **{
+            **fields,
+            "detail": masking.mask_text(event.detail, known) if event.detail else "",
+            "progress": progress_view(event.progress, known),
+            "line": line and LogLine(line.level, masking.mask_text(line.text, known)),
+        }
+    )
+
+
+def progress_view(progress: Progress | None, known: frozenset[str]) -> Progress | None:
+    """Progress without secrets."""
+    if progress is None or not progress.message:
+        return progress
+    return msgspec.structs.replace(progress, message=masking.mask_text(progress.message, known))
+
+
+def failure_view(failure: Failure | None, known: frozenset[str]) -> Failure | None:
+    """A failure without secrets."""
+    if failure is None:
+        return None
+    return Failure(
+        kind=failure.kind,
+        message=masking.mask_text(failure.message, known),
+        traceback=masking.mask_text(failure.traceback, known),
+    )
+
+
+def _runs(
+    events: list[JobEvent] | tuple[JobEvent, ...], known: frozenset[str]
+) -> tuple[Attempt, ...]:
+    runs: list[Attempt] = []
+    for event in events:
+        if event.kind is not EventKind.STATE:
+            continue
+        if event.target is JobState.RUNNING:
+            runs.append(Attempt(token=event.token, worker=event.worker, started_at=event.at))
+        elif event.source is JobState.RUNNING and runs and runs[-1].ended_at is None:
+            runs[-1] = msgspec.structs.replace(
+                runs[-1],
+                ended_at=event.at,
+                state=event.target,
+                reason=event.reason,
+                detail=masking.mask_text(event.detail, known),
+            )
+    return tuple(runs)
