@@ -37,7 +37,7 @@ TICK: Final = 10
 LEASE: Final = 600
 QUEUES: Final = {"receipts": "read_receipt", "photos": "caption_photo", "films": "render_film"}
 
-LARGE: Final[ViewportSize] = {"width": 1200, "height": 780}
+LARGE: Final[ViewportSize] = {"width": 1200, "height": 720}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 780}
 View = tuple[str, str, Literal["light", "dark"], ViewportSize]
 VIEWS: Final[tuple[View, ...]] = (

@@ -22,7 +22,9 @@ def browser_path() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# Of a module and not of the session: as long as Playwright is there, its event loop runs in this
+# thread, and no asynchronous test of another module could.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     path = browser_path()

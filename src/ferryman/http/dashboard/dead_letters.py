@@ -16,7 +16,7 @@ from ferryman.http.dashboard.sight import EVERY, PageRoute, Seen
 
 router = APIRouter(route_class=PageRoute)
 
-LOOKED_AT: Final = 1000
+LOOKED_AT: Final = 500
 """Dead letters, the newest ones, that the groups are made of."""
 
 

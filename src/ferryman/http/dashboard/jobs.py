@@ -28,8 +28,8 @@ from ferryman.stores.base import Page
 router = APIRouter(route_class=PageRoute)
 
 PAGE: Final = 50
-LOOKS: Final = 20
-"""Calls to the store that one page makes to find jobs with an error."""
+LOOKED_AT: Final = 500
+"""Jobs that one page looks at to find those with an error."""
 
 
 @router.get("/jobs")
@@ -60,17 +60,15 @@ async def _found(seen: Sight, who: Principal, where: Where, cursor: str | None) 
     """A page; for an error, which the store cannot look for, as much as may be looked at."""
     store = await seen.store()
     wanted = selection.job_filter(where, who)
-    page = await store.page(wanted, limit=PAGE, cursor=cursor)
     if where.error is None:
-        return page
-    jobs = [job for job in page.jobs if selection.matches(job, where)]
-    for _ in range(LOOKS):
-        if len(jobs) >= PAGE or page.cursor is None:
-            break
-        page = await store.page(wanted, limit=PAGE, cursor=page.cursor)
-        jobs += [job for job in page.jobs if selection.matches(job, where)]
+        return await store.page(wanted, limit=PAGE, cursor=cursor)
+    page = await store.page(wanted, limit=LOOKED_AT, cursor=cursor)
+    places = [n for n, job in enumerate(page.jobs) if selection.matches(job, where)]
+    jobs = tuple(page.jobs[place] for place in places[:PAGE])
+    if len(places) > PAGE:  # only a page that ends there has the cursor of that place
+        page = await store.page(wanted, limit=places[PAGE - 1] + 1, cursor=cursor)
     partial = page.cursor is not None and len(jobs) < PAGE
-    return Page(tuple(jobs), page.cursor, partial=partial)
+    return Page(jobs, page.cursor, partial=partial)
 
 
 @router.get("/jobs/{job_id}")

@@ -27,10 +27,17 @@ function refreshSoon() {
   planned ??= setTimeout(refresh, Math.max(0, last + SOONEST - Date.now()));
 }
 
-function follow(address) {
-  const stream = new EventSource(address);
-  for (const kind of ["state", "progress", "log", "reset"]) stream.addEventListener(kind, refreshSoon);
-  addEventListener("pagehide", () => stream.close());
+let stream = null; // of the job that is looked at, until it has ended
+
+function follow() {
+  const address = $("#main").dataset.stream;
+  if (!address) {
+    stream?.close();
+    stream = null;
+  } else if (stream === null) {
+    stream = new EventSource(address);
+    for (const kind of ["state", "progress", "log", "reset"]) stream.addEventListener(kind, refreshSoon);
+  }
 }
 
 function answered(event) {
@@ -163,11 +170,12 @@ document.addEventListener("keydown", pressed);
 document.addEventListener("visibilitychange", () => last && !document.hidden && refreshSoon());
 document.addEventListener("htmx:before:response", answered);
 document.addEventListener("htmx:error", () => { $("#lost").hidden = false; });
-document.addEventListener("htmx:after:swap", () => { mark(); showSelection(); });
+document.addEventListener("htmx:after:swap", () => { mark(); showSelection(); follow(); });
+addEventListener("pagehide", () => stream?.close());
 document.addEventListener("DOMContentLoaded", () => {
   const main = $("#main");
   if ($("#live")) { showLive(); showTheme(); }
   showSelection();
   if (main.dataset.every) setInterval(refresh, main.dataset.every * 1000);
-  if (main.dataset.stream) follow(main.dataset.stream);
+  follow();
 });
