@@ -495,22 +495,3 @@ class JobStore(Protocol):
     async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
         """The job once it has ended, or as it is after `timeout` seconds; `None` if missing."""
         ...
-
-
-class DirectStore(Protocol):
-    """The part of a store that takes jobs in, for one thread at a time and without an event loop.
-
-    Its methods block, and are as those of `JobStore`.
-    """
-
-    def open(self) -> None:
-        """See `JobStore.open`."""
-        ...
-
-    def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
-        """See `JobStore.submit`."""
-        ...
-
-    def close(self) -> None:
-        """See `JobStore.close`; the next `submit` connects anew."""
-        ...
