@@ -30,7 +30,7 @@ demo: $(VENV)/demo-ready ## Read real receipts; KILL=1 kills a worker in the mid
 test: $(VENV)/demo-ready ## Run all tests, with a short form of the demo
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-check: $(VENV)/ready ## Format, lint, types, import contracts, file sizes
+check: $(VENV)/demo-ready ## Format, lint, types, import contracts, file sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
