@@ -13,11 +13,14 @@ for _name, _function in bodies.TASKS.items():
     app.task(name=_name)(_function)
 app.task(name="burn_isolated", isolation="process")(bodies.burn_sync)
 
+_SLOTS = 400 if DATABASE else 100
+"""For jobs that take no time: what a transaction costs is shared by as many as end together."""
+
 
 class Peer(Base):
     settings = (
-        "ferryman worker --concurrency 100, all else as it comes: JSON, results and events kept "
-        "for a day"
+        f"ferryman worker --concurrency {_SLOTS}, all else as it comes: JSON, results and events "
+        "kept for a day"
     )
     kinds = ("async", "sync")
     burn = "burn_isolated"
@@ -51,7 +54,7 @@ class Peer(Base):
         from ferryman.worker.supervisor import run
 
         options = WorkerOptions(
-            concurrency=work.processes if work.burns else work.concurrency or 100,
+            concurrency=work.processes if work.burns else work.concurrency or _SLOTS,
             processes=1 if work.burns else work.processes,
             log_level="error",
             grace=1,

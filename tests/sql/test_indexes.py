@@ -1,5 +1,6 @@
 """Hot statements: each finds its rows by an index, and is compiled only once."""
 
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -12,7 +13,7 @@ from ferryman.stores.sql.hints import Topics
 from ferryman.stores.sql.store import SqlStore
 from tests.clock import FakeClock
 from tests.contract.world import FOR_EVER, World, ending, new_job
-from tests.sql.plans import complaints, statements
+from tests.sql.plans import complaints, plan, statements
 
 
 class Busy(World):
@@ -68,6 +69,10 @@ HOT: dict[str, tuple[Callable[[Busy], Awaitable[object]], tuple[str, ...]]] = {
     "meet the holder of a key": (_meet_holder, ("ferryman_jobs_unique",)),
     "claim": (lambda busy: busy.store.claim(_request(busy)), ("ferryman_jobs_queued",)),
     "finish": (lambda busy: busy.finish(busy.deliveries.pop()), ()),
+    "finish and claim": (
+        lambda busy: busy.store.finish_and_claim([ending(busy.deliveries.pop())], _request(busy)),
+        ("ferryman_jobs_queued",),
+    ),
     "repeat a finish": (lambda busy: busy.finish(busy.deliveries[0]), ()),
     "report": (lambda busy: busy.store.progress([_progress(busy.deliveries[1])]), ()),
     "renew": (
@@ -116,6 +121,18 @@ async def test_hot_statements_use_their_indexes(
     assert not found, "\n\n".join(f"{name}:\n" + "\n".join(text) for name, text in found.items())
 
 
+@pytest.mark.parametrize("name", ["finish", "finish and claim", "report"])
+async def test_what_a_token_holds_is_found_by_its_key(
+    store: SqlStore, clock: FakeClock, engine: Engine, name: str
+) -> None:
+    # PostgreSQL's index of running jobs has each one that ran since the last vacuum.
+    busy = Busy(store, clock)
+    await busy.fill(engine)
+    with statements() as seen:
+        await HOT[name][0](busy)
+    assert not re.search(RUNNING, "\n".join(plan(engine, one) for one in seen))
+
+
 @pytest.mark.usefixtures("own_database")
 async def test_an_index_that_is_missing_is_missed(
     store: SqlStore, clock: FakeClock, engine: Engine
@@ -136,7 +153,9 @@ def test_a_walk_over_a_table_is_noticed(store: SqlStore, engine: Engine) -> None
     assert complaints(engine, seen, ())
 
 
-@pytest.mark.parametrize("name", ["submit", "claim", "finish", "report", "renew", "get"])
+@pytest.mark.parametrize(
+    "name", ["submit", "claim", "finish", "finish and claim", "report", "renew", "get"]
+)
 async def test_hot_statements_are_compiled_once(
     ticking: SqlStore, clock: FakeClock, name: str
 ) -> None:

@@ -378,6 +378,30 @@ async def test_an_ending_alone_waits_for_no_other() -> None:
         assert store.most_calls == 1
 
 
+async def test_endings_wait_for_others_only_while_they_are_few() -> None:
+    app, store, gate = client(), Distant(pace=Pace(linger=3600)), Gate()
+
+    @app.task
+    async def work(number: int) -> None:
+        if number:
+            await gate.wait()
+
+    @app.task
+    async def last() -> None:
+        await asyncio.sleep(3600)
+
+    async with directly(app, store, concurrency=40) as direct:
+        await direct.submit("last")
+        many = [await direct.submit("work", n) for n in range(1, loop.LEAST_SHARE)]
+        await gate.entered(len(many))
+        gate.out.set()
+        await eventually(lambda: gate.inside == 0)
+        info = await direct.store.queues()
+        assert [queue.running for queue in info] == [loop.LEAST_SHARE]
+        many.append(await direct.submit("work", 0))
+        await asyncio.gather(*map(direct.ended, many))
+
+
 class Hinting(ModelStore):
     """Gives each hint once, and never without reason.
 

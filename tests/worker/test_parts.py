@@ -1,6 +1,7 @@
 """The small parts: channel, reports, logs, outages, the way back to an application."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -17,7 +18,7 @@ from ferryman.domain.errors import ConfigError, StoreUnavailable
 from ferryman.domain.job import Delivery, JobOptions, Progress
 from ferryman.domain.outcomes import Succeeded
 from ferryman.stores.base import ProgressUpdate, Verdict
-from ferryman.worker import proctree
+from ferryman.worker import process, proctree
 from ferryman.worker.application import locate_app
 from ferryman.worker.buffer import ReportBuffer
 from ferryman.worker.channel import BlockingChannel, Channel
@@ -233,3 +234,18 @@ def test_memory_counts_what_a_process_has_started() -> None:
         program.kill()
     assert both >= alone + size * 0.5  # the memory of this process moves too, but not by so much
     assert proctree.memory_of([2**22 + 1]) == {2**22 + 1: 0}
+
+
+@pytest.mark.parametrize(
+    ("set_before", "after"), [(700, process.NEW_OBJECTS), (50_000, 50_000), (0, 0)]
+)
+def test_garbage_is_collected_less_often_unless_the_application_says(
+    set_before: int, after: int
+) -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(set_before, 10, 10)
+        process.collect_less_often()
+        assert gc.get_threshold()[0] == after
+    finally:
+        gc.set_threshold(*before)

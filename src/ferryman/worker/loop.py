@@ -80,6 +80,7 @@ class Worker:
         self._under_way = 0
         self._claiming = 0
         self._trade_again_at = 0.0
+        self._linger_until: float | None = None
         self._fault: Exception | None = None
         self._closed = False
         self._outage = Outage(logger, f"the worker's exchange with the {store.kind} store")
@@ -217,14 +218,21 @@ class Worker:
     async def _turn(self) -> None:
         """Begin to exchange endings for deliveries, or else wait until there is a reason to."""
         self._wake.clear()
-        if self._pace.linger and self._jobs.ended and self._jobs.running and not self._under_way:
-            await asyncio.sleep(self._pace.linger)
         now = time.monotonic()
         limit = self._appetite()
         if self._may_trade(now, limit):
             self._begin_trade(limit)
         else:
             await self._rest(now)
+
+    def _lingers(self, now: float) -> bool:
+        """Whether a few endings wait for others that may come, where calls cost that much."""
+        few = 0 < len(self._jobs.ended) < min(LEAST_SHARE, self._share)
+        if not (few and self._jobs.running and self._pace.linger) or self._hungry:
+            return False
+        if self._linger_until is None:
+            self._linger_until = now + self._pace.linger
+        return now < self._linger_until
 
     def _may_trade(self, now: float, limit: int) -> bool:
         """Whether there is something to exchange now.
@@ -235,6 +243,8 @@ class Worker:
         if now < self._trade_again_at:
             return False
         if not self._under_way:
+            if self._lingers(now):
+                return False
             return bool(self._jobs.ended or limit or self._exchange.overdue)
         if self._exchange.overdue or self._under_way >= self._pace.exchanges:
             return False
@@ -242,6 +252,7 @@ class Worker:
 
     def _begin_trade(self, limit: int) -> None:
         ended = self._jobs.take(self._share)
+        self._linger_until = None
         self._under_way += 1
         self._claiming += limit
         if limit:
@@ -317,7 +328,8 @@ class Worker:
     async def _rest(self, now: float) -> None:
         """Wait until something changes, or the clock brings something."""
         retire_at = None if self._retiring else self._retire_at
-        moments = [retire_at, self._stop_at, self._exchange.look_again_at, self._trade_again_at]
+        moments = [retire_at, self._stop_at, self._exchange.look_again_at]
+        moments += [self._trade_again_at, self._linger_until]
         # What is past waits for the calls that are under way.
         soonest = min((moment for moment in moments if moment and moment > now), default=None)
         await _within(None if soonest is None else soonest - now, self._wake)

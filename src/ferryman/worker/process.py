@@ -5,12 +5,14 @@ process, its loop or its interpreter lock can make it look dead.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import socket
 import sys
 import traceback
+from typing import Final
 
 from ferryman.client.client import Client
 from ferryman.client.loading import BrokenApplication, load_client, require_store
@@ -41,6 +43,10 @@ from ferryman.worker.outage import Outage
 from ferryman.worker.spawning import Launch, leave_signals_to_parent
 
 logger = logging.getLogger("ferryman.worker")
+
+NEW_OBJECTS: Final = 2000
+"""New objects at least between two collections of garbage: the default of later Pythons. With 700
+each batch of jobs brings about several, which find nothing: 5 % of what a job costs."""
 
 
 def served_queues(client: Client, options: WorkerOptions) -> tuple[str, ...]:
@@ -125,6 +131,13 @@ class WorkerProcess:
         os.killpg(0, signal.SIGKILL)
 
 
+def collect_less_often() -> None:
+    """Unless the application set it to be even less often, or never."""
+    first, *rest = gc.get_threshold()
+    if 0 < first < NEW_OBJECTS:
+        gc.set_threshold(NEW_OBJECTS, *rest)
+
+
 async def _run(launch: Launch, client: Client, end: socket.socket) -> bool:
     channel: Channel[ToProcess] = await Channel.over(end, ToProcess)
     try:
@@ -150,6 +163,7 @@ def main() -> int:
         return 1
     leave_signals_to_parent()  # the application may have set handlers of its own
     logs.set_up(launch.options, launch.options.name or "")
+    collect_less_often()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         if not runner.run(_run(launch, client, end)):
             # A job's code still runs, in a thread: leaving must not wait for it.
