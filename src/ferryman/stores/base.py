@@ -16,7 +16,7 @@ Left out on purpose: how a store is reached, its tables, its keys, its scripts.
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -384,6 +384,26 @@ class JobStore(Protocol):
 
     async def wait_for_end(self, job_id: str, timeout: float) -> Job | None:
         """The job once it has ended, or as it is after `timeout` seconds; `None` if missing."""
+        ...
+
+
+@runtime_checkable
+class WaitingClaims(Protocol):
+    """What a store has beside, where a claim can wait at the server for the jobs that it takes."""
+
+    async def wait_and_claim(self, request: ClaimRequest, timeout: float) -> list[Delivery]:
+        """Claim when one of the queues may have a job, or after `timeout` seconds.
+
+        The claim is made at the server, so it is as much in doubt as any other where the reply is
+        lost or not waited for.
+
+        Raises:
+            LeaseLost: the worker has no lease that holds; nothing was claimed.
+        """
+        ...
+
+    async def rouse(self, request: ClaimRequest) -> None:
+        """Let the call that waits under this request claim what there is, and return."""
         ...
 
 
