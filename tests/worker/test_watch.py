@@ -100,6 +100,20 @@ async def test_lost_calls_lose_no_job_and_run_none_twice(
     assert sorted(runs) == list(range(20))
 
 
+async def test_what_a_lost_reply_brought_is_handed_back() -> None:
+    app, store = client(lease=3600), Waiting()
+
+    @app.task
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    async with directly(app, store) as direct:
+        await eventually(lambda: store.waits == 1)
+        store.lose = 1
+        ended = await direct.ended(await direct.submit("work"))
+        assert (ended.state, ended.deliveries, ended.kills) == (JobState.SUCCEEDED, 2, 0)
+
+
 @pytest.mark.usefixtures("for_ever")
 async def test_no_more_is_claimed_than_can_run() -> None:
     app, store, gate = client(), Waiting(0.002, Pace(exchanges=3)), Gate()
