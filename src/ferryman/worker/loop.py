@@ -284,6 +284,7 @@ class Worker:
             while limit := self._spare():
                 self._claiming += limit
                 await self._exchange_for([], limit, wait=True)
+                await asyncio.sleep(0)  # what it brought begins before the next is sent
         except Exception as error:
             self._fault = error
         finally:
