@@ -27,7 +27,7 @@ from ferryman.domain.errors import (
 from ferryman.domain.job import Submitted
 from ferryman.settings import Settings
 from ferryman.stores import make_direct_store
-from ferryman.stores.direct import DirectStore
+from ferryman.stores.optional import DirectStore
 from ferryman.stores.valkey.calls import command
 from ferryman.stores.valkey.direct import DirectLink, stepped
 from tests.contract.world import World, new_job

@@ -1,6 +1,7 @@
 """The Lua scripts: how they are put together, and that the servers take them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,65 @@ async def test_a_busy_worker_makes_one_round_trip(world: World, server: Redis) -
     stats = server.info("commandstats")
     assert (verdicts, [one.job_id for one in deliveries]) == (["applied"], ["c"])
     assert stats["cmdstat_evalsha"]["calls"] == 1
+
+
+NEEDED = """\
+local FIRST, LAST = 1, 2
+local LIMIT = 10
+local key = 'jobs'
+
+local function inner(a)
+  return a + LIMIT
+end
+
+local function outer(a)
+  return inner(a)
+end
+
+local function by_name(a)
+  return a
+end
+
+return { outer(1), FIRST, key, 'by_name' }
+"""
+"""Each name is named: in a function, in a string, at the end."""
+
+NEEDLESS = """\
+local SPARE = 10
+local function deep(a)
+  if a then
+    return SPARE
+  end
+end
+local function shallow(a)
+  return deep(a)
+end
+"""
+"""What only names what is needless itself is needless."""
+
+
+def _check_stripping(strip: Callable[[str], str]) -> None:
+    assert strip(NEEDED) == NEEDED
+    assert strip(NEEDLESS + NEEDED) == NEEDED
+
+
+def test_a_script_is_rid_of_what_it_never_names() -> None:
+    _check_stripping(scripts._needed)
+
+
+def _deaf_to_strings(text: str) -> str:
+    return text if "'by_name'" not in text else _without(scripts._needed(text), "by_name")
+
+
+def _deaf_to_functions(text: str) -> str:
+    return _without(scripts._needed(text), "inner")
+
+
+def _without(text: str, name: str) -> str:
+    return re.sub(rf"^local function {name}\(.*?^end\n", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("wrong", [_deaf_to_strings, _deaf_to_functions, str])
+def test_a_wrong_stripping_is_found(wrong: Callable[[str], str]) -> None:
+    with pytest.raises(AssertionError):
+        _check_stripping(wrong)

@@ -5,7 +5,7 @@ import msgspec
 from ferryman.embedded import running_url
 from ferryman.settings import Settings
 from ferryman.stores.base import Clock, JobStore
-from ferryman.stores.direct import DirectStore
+from ferryman.stores.optional import DirectStore
 
 
 def make_store(settings: Settings, clock: Clock | None = None) -> JobStore:

@@ -52,13 +52,19 @@ class Tally:
     Args:
         write: adds counts of the finest step to what is kept.
         clock: epoch milliseconds, instead of this process's clock.
+        timed: it writes by itself, on the running event loop; else somebody calls `flush`.
     """
 
     def __init__(
-        self, write: Callable[[Counts], Awaitable[None]], clock: Clock | None = None
+        self,
+        write: Callable[[Counts], Awaitable[None]],
+        clock: Clock | None = None,
+        *,
+        timed: bool = True,
     ) -> None:
         self._write = write
         self._clock = clock or _now
+        self._timed = timed
         self._counts: Counts = {}
         self._began: dict[tuple[str, int], float] = {}
         self._timer: asyncio.Task[None] | None = None
@@ -70,7 +76,7 @@ class Tally:
         count = self._counts.get(key)
         if count is None:
             count = self._counts[key] = [0] * SIZE
-            if self._timer is None:
+            if self._timed and self._timer is None:
                 self._timer = asyncio.get_running_loop().create_task(self._flush_later())
         return count
 

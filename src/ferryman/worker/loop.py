@@ -6,8 +6,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
 
 from ferryman.client.client import Client
 from ferryman.client.resources import LiveResources
@@ -17,7 +17,7 @@ from ferryman.stores import JobStore
 from ferryman.worker.buffer import ReportBuffer
 from ferryman.worker.exchange import Exchange
 from ferryman.worker.executor import Executor
-from ferryman.worker.hints import HintListener
+from ferryman.worker.hints import LONGEST_WAIT, HintListener
 from ferryman.worker.isolate import ChildPool
 from ferryman.worker.messages import Why
 from ferryman.worker.options import WorkerOptions
@@ -80,6 +80,8 @@ class Worker:
         share = math.ceil(options.concurrency / self._pace.exchanges)
         self._share = min(options.concurrency, max(LEAST_SHARE, share))
         self._trades: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+        self._rousing: asyncio.Task[None] | None = None
         self._under_way = 0
         self._claiming = 0
         self._host = host
@@ -135,7 +137,7 @@ class Worker:
         try:
             while (why := self._over()) is None:
                 await self._turn()
-            if self._jobs.busy or self._under_way:
+            if self._jobs.busy or self._under_way or self._watch:
                 await self._hand_back_rest()
             return why
         finally:
@@ -212,7 +214,7 @@ class Worker:
     def _over(self) -> Why | None:
         if self._fault is not None:
             raise self._fault
-        idle = not (self._jobs.busy or self._under_way)
+        idle = not (self._jobs.busy or self._under_way or self._watch)
         if self._stop_at is not None and (idle or time.monotonic() >= self._stop_at):
             return Why.STOPPED
         if self._retiring and idle:
@@ -224,6 +226,8 @@ class Worker:
     async def _turn(self) -> None:
         """Begin to exchange endings for deliveries, or else wait until there is a reason to."""
         self._wake.clear()
+        if self._watch and not self._rousing and (self._hungry or self._leaving):
+            self._rousing = self._begin(self._rouse())
         now = time.monotonic()
         limit = self._appetite()
         if self._may_trade(now, limit):
@@ -263,9 +267,13 @@ class Worker:
         self._claiming += limit
         if limit:
             self._hungry = False  # unless it is said again from now on
-        task = asyncio.create_task(self._trade(ended, limit))
+        self._begin(self._trade(ended, limit))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._trades.add(task)
         task.add_done_callback(self._trades.discard)
+        return task
 
     async def _trade(self, ended: list[Ended], limit: int) -> None:
         try:
@@ -276,11 +284,41 @@ class Worker:
             self._under_way -= 1
             self._wake.set()
 
-    async def _exchange_for(self, ended: list[Ended], limit: int) -> None:
+    async def _keep_watch(self) -> None:
+        """Claim what comes, as long as there is nothing else to do about it."""
+        try:
+            while limit := self._spare():
+                self._claiming += limit
+                await self._exchange_for([], limit, wait=True)
+                await asyncio.sleep(0)  # what it brought begins before the next is sent
+        except Exception as error:
+            self._fault = error
+        finally:
+            self._watch = self._rousing = None
+            self._hungry = True  # nobody is told of what comes now
+            self._wake.set()
+
+    def _spare(self) -> int:
+        """Slots for jobs that may come, while nothing else asks for slots."""
+        busy = self._hungry or self._plenty or self._asked_for_end or self._exchange.overdue
+        return 0 if busy or self._leaving else self._free()
+
+    async def _rouse(self) -> None:
+        """Get back the slots that the waiting claim may fill."""
+        try:
+            await self._exchange.rouse()
+        except StoreError:
+            if self._watch:
+                self._watch.cancel()
+
+    async def _exchange_for(self, ended: list[Ended], limit: int, *, wait: bool = False) -> None:
         endings = [one.ending for one in ended]
         try:
             await self._buffer.flush()
-            traded = await self._exchange.trade(endings, limit, self._jobs.held)
+            if wait:
+                traded = await self._exchange.wait(limit, LONGEST_WAIT)
+            else:
+                traded = await self._exchange.trade(endings, limit, self._jobs.held)
         except StoreError as error:
             self._jobs.put_back(ended)
             self._hungry = True
@@ -314,11 +352,13 @@ class Worker:
         self._plenty = claimed == limit
         if self._plenty or self._hungry:
             return
-        alone = self._under_way == 1
+        alone = self._under_way == 1 and not self._watch
         if not claimed and alone and self._asked_for_end and not self._jobs.busy:
             await self._look_for_end()
-        else:
+        elif self._asked_for_end or not self._exchange.can_wait:
             self._hints.listen()
+        elif not self._watch:
+            self._watch = self._begin(self._keep_watch())
 
     async def _look_for_end(self) -> None:
         """Nothing runs and nothing is queued; unless something is due now, this is the end."""
@@ -357,10 +397,12 @@ class Worker:
 
     def _appetite(self) -> int:
         """How many jobs to claim: free slots, where there may be jobs for them."""
-        if self._stop_at is not None or self._retiring:
+        if self._leaving or not (self._hungry or self._plenty or self._jobs.ended):
             return 0
-        if not (self._hungry or self._plenty or self._jobs.ended):
-            return 0
+        return self._free()
+
+    def _free(self) -> int:
+        """Slots that one more claim may fill."""
         free = min(self._share, self._info.concurrency - self._jobs.slots - self._claiming)
         most = self._options.max_jobs
         return max(
@@ -370,6 +412,10 @@ class Worker:
     def _work_may_be_there(self) -> None:
         self._hungry = True
         self._wake.set()
+
+    @property
+    def _leaving(self) -> bool:
+        return self._stop_at is not None or self._retiring
 
     @property
     def _retiring(self) -> bool:

@@ -23,6 +23,7 @@ class Grounds:
     """One server and one namespace of it."""
 
     link_kind: ClassVar[type[Link]] = Link
+    on_loop: ClassVar[bool] = True
 
     def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
         if settings.valkey_url is None:

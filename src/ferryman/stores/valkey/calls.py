@@ -270,6 +270,11 @@ def leave(target: Target, worker: str) -> Call[int]:
     return Call(load("queue", "leave"), target.prefix, [pack_id(worker)], int)
 
 
+def rouse(target: Target, worker: str) -> Call[int]:
+    """Let a worker wait no more on a queue."""
+    return Call(load("queue", "rouse"), target.prefix, [pack_id(worker)], int)
+
+
 def renew(target: Target, now: Now, worker: str, lease: int) -> Call[list[tuple[str, int]] | None]:
     """Extend a lease on a queue; the jobs that were asked to stop, or `None` where it is over."""
 

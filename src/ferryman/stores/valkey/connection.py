@@ -106,14 +106,16 @@ class Link:
         (reply,) = await self._replies([call], repeat, timeout)
         return call.read(reply)
 
-    async def run_all(self, calls: Sequence[Call[T]], *, repeat: bool = False) -> list[T]:
+    async def run_all(
+        self, calls: Sequence[Call[T]], *, repeat: bool = False, timeout: float | None = None
+    ) -> list[T]:
         """Make calls in one round trip, each as if it were alone; the first error is raised.
 
-        A script that the server does not know yet runs after the others.
+        A script that the server does not know yet runs after the others. Arguments as for `run`.
         """
         if not calls:
             return []
-        replies = await self._replies(calls, repeat, None)
+        replies = await self._replies(calls, repeat, timeout)
         return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
 
     async def connection(self) -> AbstractConnection:

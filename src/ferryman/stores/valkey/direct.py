@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from ferryman.domain.job import NewJob, Submitted
 from ferryman.settings import Settings
+from ferryman.stores.tally import Tally
 from ferryman.stores.valkey import doctor
 from ferryman.stores.valkey.connection import Link, login_error
 from ferryman.stores.valkey.producers import Producers
@@ -160,17 +161,27 @@ class DirectStore:
         """See `JobStore.submit`."""
         return stepped(self._producers.submit(jobs))
 
+    def write_figures(self) -> None:
+        """See `DirectStore.write_figures`."""
+        stepped(self._producers.tally.flush())
+
     def close(self) -> None:
         """See `JobStore.close`."""
+        stepped(self._producers.tally.close())
         stepped(self._producers.link.close())
 
 
 class _DirectProducers(Producers):
     link_kind = DirectLink
+    on_loop = False
 
     @property
     def link(self) -> Link:
         return self._link
+
+    @property
+    def tally(self) -> Tally:
+        return self._tally
 
 
 def stepped(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -20,6 +20,9 @@ from ferryman.stores.valkey.records import pack_id
 BLOCK: Final = 5.0
 """Seconds that one blocking read lasts at most; then the connection has shown that it lives."""
 
+LEAST_BLOCK: Final = 0.01
+"""Seconds; 0 would be for ever."""
+
 MARGIN: Final = 5.0
 """Seconds that a blocking read may be late before its connection is given up."""
 
@@ -131,7 +134,7 @@ class Hints(Readers):
         if not keys:
             await asyncio.sleep(timeout)
         while (left := end - time.monotonic()) > 0 and keys:
-            block = max(0.01, min(left, BLOCK))  # 0 would be for ever
+            block = max(LEAST_BLOCK, min(left, BLOCK))
             call = calls.command("BLPOP", *keys, block)
             if await self._blocking.run(call, timeout=block + MARGIN):
                 return

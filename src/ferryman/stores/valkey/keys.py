@@ -54,6 +54,7 @@ QUEUE_FAMILIES: Final = {
     "ended": Lifetime.PERMANENT,  # ended:<state>, zset: id -> when it ended
     "run": Lifetime.PERMANENT,  # run:<worker>, zset: id -> its place
     "stop": Lifetime.PERMANENT,  # stop:<worker>, hash: id -> token, of jobs asked to stop
+    "rouse": Lifetime.EXPIRING,  # rouse:<worker>, list: a token for it alone, to wait no more
     "lane": Lifetime.PERMANENT,  # lane:<priority>, zset: id -> position, of queued jobs
     "end": Lifetime.RECORD,  # end:<id>, string: the record of an ended job
     "figures": Lifetime.EXPIRING,  # figures:<step>:<at>, hash: number of a measure -> its value
@@ -105,6 +106,10 @@ class Keys:
     def wake(self, queue: str) -> str:
         """The list on which workers wait for a queue."""
         return f"{self.queue(queue)}wake"
+
+    def rouse(self, queue: str, packed_id: bytes) -> bytes:
+        """The list on which a worker waits for no job, but to be told to wait no more."""
+        return f"{self.queue(queue)}rouse:".encode() + packed_id
 
     def done(self, queue: str, packed_id: bytes) -> bytes:
         """The channel that tells the end of a job."""

@@ -28,7 +28,7 @@ class Operators(Grounds):
 
     def __init__(self, settings: Settings, clock: Callable[[], int] | None = None) -> None:
         super().__init__(settings, clock)
-        self._tally: Final = Tally(self._write_counts, clock)
+        self._tally: Final = Tally(self._write_counts, clock, timed=self.on_loop)
 
     async def _moment(self) -> datetime:
         if self._clock is not None:

@@ -4,13 +4,13 @@ from datetime import datetime
 
 from ferryman.stores.base import Finding, Pace
 from ferryman.stores.valkey import doctor
-from ferryman.stores.valkey.deliveries import Deliveries
 from ferryman.stores.valkey.feed import Feed
 from ferryman.stores.valkey.producers import Producers
 from ferryman.stores.valkey.upkeep import Upkeep
+from ferryman.stores.valkey.waiting import Waiting
 
 
-class ValkeyStore(Producers, Deliveries, Upkeep, Feed):
+class ValkeyStore(Producers, Waiting, Upkeep, Feed):
     """A `JobStore` on a Valkey or Redis server: records, queues, leases and results in one.
 
     Args:
