@@ -133,8 +133,8 @@ PLANTS: Final = (
         edits=(
             Edit(
                 "lua/queue/progress",
-                "if s.state ~= STATE.running or s.token ~= token then",
-                "if s.state ~= STATE.running then",
+                "if job.s.state ~= STATE.running or job.s.token ~= token then",
+                "if job.s.state ~= STATE.running then",
             ),
         ),
     ),

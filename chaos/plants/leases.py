@@ -44,10 +44,10 @@ PLANTS: Final = (
         edits=(
             Edit(
                 f"{SQL}deliveries:Deliveries.renew",
-                'extension = {"lease": milliseconds(lease)',
+                'extension = {\n        "lease": milliseconds(lease)',
                 "import time\n    ahead = (time.time() + 7200) * 1000\n"
                 "    moment = connection.execute(select(self._dialect.now)).scalar_one()\n"
-                '    extension = {"lease": int(ahead - moment) + milliseconds(lease)',
+                '    extension = {\n        "lease": int(ahead - moment) + milliseconds(lease)',
             ),
         ),
     ),

@@ -20,6 +20,7 @@ VARIABLES = {
     "FERRYMAN_DEAD_LETTER_TTL": ("86400", "dead_letter_ttl", 86400.0),
     "FERRYMAN_MAX_HISTORY": ("1000", "max_history", 1000),
     "FERRYMAN_LINGER": ("0.01", "linger", 0.01),
+    "FERRYMAN_SECRET": ("s" * 32, "secret", "s" * 32),
     "FERRYMAN_ALLOW": ("eviction,async-commit", "allow", ("eviction", "async-commit")),
 }
 

@@ -1,7 +1,8 @@
 """What a process did, counted in memory and written to its store every few seconds.
 
-Charts cost nothing at a job's own writes this way. A process that is killed takes the figures of
-its last seconds with it; they are for people to look at, and no promise rests on them.
+Charts cost nothing at a job's own writes this way. A process that is killed, or leaves without
+closing its store, takes the figures of its last seconds with it; they are for people to look at, and
+no promise rests on them.
 """
 
 import asyncio
@@ -138,16 +139,23 @@ class Tally:
         if timer is not None:
             timer.cancel()
             await asyncio.gather(timer, return_exceptions=True)
-        with contextlib.suppress(StoreError):
-            await self.flush()
-
-    async def _flush_later(self) -> None:
-        while self._counts:
-            await asyncio.sleep(FLUSH)
+        elif not self._timed:
             with contextlib.suppress(StoreError):
                 await self.flush()
-            self._drop_old()
-        self._timer = None
+
+    async def _flush_later(self) -> None:
+        try:
+            while self._counts:
+                await asyncio.sleep(FLUSH)
+                with contextlib.suppress(StoreError):
+                    await self.flush()
+                self._drop_old()
+            self._timer = None
+        finally:
+            # Here too, and not only in `close`: a loop that ends cancels its tasks while all still
+            # works. A script that leaves without either has no threads any more that could write.
+            with contextlib.suppress(StoreError, RuntimeError):
+                await self.flush()
 
     def _drop_old(self) -> None:
         """Forget what could not be written for so long that nobody will look at it."""
