@@ -173,7 +173,7 @@ class Lives:
         backwards: bool,
         fresh: bool,
         looks: bool,
-        fed: list[dict[str, Any]],
+        fed: Sequence[dict[str, Any]],
         by: int,
         slip: Slip | None = None,
     ) -> None:
@@ -317,7 +317,10 @@ class Lives:
         keep: list[str],
         by: int,
         slip: Slip | None = None,
+        fed: Sequence[dict[str, Any]] = (),
     ) -> None:
+        if fed:
+            await self.claim(slot, 2, False, True, False, fed, by)
         worker = self.workers[slot]
 
         async def ask(store: JobStore) -> list[tuple[str, JobState]]:
@@ -345,9 +348,10 @@ class Lives:
         """A worker is stopped past its lease, and then goes on as if nothing had happened."""
         self.clock.advance(LEASE + 2.0)
         if reaped:
-            await self.reap(1 - by)
+            await self.reap(0.0, 1 - by)
         worker = self.workers[slot].id
         await self.renew(slot, by)
+        await self.progress([0, 1], 5, by)
         await self.finish([0], fields, by)
         await self.claim(slot, 2, False, False, False, [], by)
         await self.hand_back(slot, False, [], self._known(worker), by)
@@ -357,16 +361,20 @@ class Lives:
     async def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    async def reap(self, by: int, slip: Slip | None = None) -> None:
+    async def reap(self, after: float, by: int, slip: Slip | None = None) -> None:
+        self.clock.advance(after)
+
         async def ask(store: JobStore) -> list[tuple[str, JobState]]:
             return sorted(await store.reap())
 
         await self._both(ask, by, slip)
 
-    async def promote(self, by: int, slip: Slip | None = None) -> None:
+    async def promote(self, after: float, by: int, slip: Slip | None = None) -> None:
+        self.clock.advance(after)
         await self._both(lambda store: store.promote(), by, slip)
 
-    async def expire(self, by: int, slip: Slip | None = None) -> None:
+    async def expire(self, after: float, by: int, slip: Slip | None = None) -> None:
+        self.clock.advance(after)
         await self._both(lambda store: store.expire(), by, slip)
 
     async def prune(
