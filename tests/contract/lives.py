@@ -79,7 +79,8 @@ class Lives:
             await one.settled()
         real = await self.twins[self._steps % len(self.twins)].get(IDS)
         for expected, found in zip(await self.model.get(IDS), real, strict=True):
-            assert differences(_comparable(expected), _comparable(found)) == [], verb
+            unlike = differences(_comparable(expected), _comparable(found))
+            assert not unlike, f"after {verb}: {unlike}"
         self.clock.advance(TICK)
         self._steps += 1
         if self._steps % LOOK_EVERY == 0:
@@ -121,7 +122,7 @@ class Lives:
             again = await _answer(ask(self.model))
             assert _either(found, expected, again), f"{found}, and not {expected} or {again}"
         else:
-            assert found == expected
+            assert found == expected, f"{found}, and not {expected}"
 
     # -- producers ---------------------------------------------------------------------------
 
@@ -185,7 +186,7 @@ class Lives:
             await self._after_a_lost_claim(request, looks, by)
         else:
             expected = await _answer(self.model.claim(request))
-            assert found == expected
+            assert found == expected, f"{found}, and not {expected}"
             self._received(found)
 
     async def _request(
@@ -286,7 +287,7 @@ class Lives:
             assert found == delivered
             found = await self.twins[by].finish(endings), delivered
         self._agree(endings, expected, found[0])
-        assert found[1] == delivered
+        assert found[1] == delivered, f"{found[1]}, and not {delivered}"
         self._received(found[1])
 
     async def _after_a_lost_exchange(
@@ -426,7 +427,7 @@ class Lives:
         """Compare all that readers see."""
         pairs = zip(await _seen(self.model), await _seen(self.twins[by]), strict=True)
         for expected, found in pairs:
-            assert found == expected
+            assert found == expected, f"{found}, and not {expected}"
 
 
 async def _seen(store: JobStore) -> tuple[Any, ...]:

@@ -387,9 +387,9 @@ class ReapedToTheEnd(ModelStore):
     planted.ClaimWithoutLease, planted.EagerReaper, planted.KillsNotCounted,
     planted.ShutdownsCounted, planted.BackToTheEnd, planted.NoPriorities, planted.LastInFirstOut,
     planted.PauseForgotten, planted.KeyNeverReleased,
-    planted.SubmitOverwrites, 
+    planted.SubmitOverwrites,
     planted.ProgressUnderAnyToken, planted.EventsForgotten,
-    
+
 ])  # fmt: skip
 def test_a_fault_shows_in_some_life(faulty: type[ModelStore]) -> None:
     with pytest.raises(AssertionError):
