@@ -79,7 +79,8 @@ class Lives:
             await one.settled()
         real = await self.twins[self._steps % len(self.twins)].get(IDS)
         for expected, found in zip(await self.model.get(IDS), real, strict=True):
-            assert differences(_comparable(expected), _comparable(found)) == [], verb
+            unlike = differences(_comparable(expected), _comparable(found))
+            assert not unlike, f"after {verb}: {unlike}"
         self.clock.advance(TICK)
         self._steps += 1
         if self._steps % LOOK_EVERY == 0:
@@ -121,7 +122,7 @@ class Lives:
             again = await _answer(ask(self.model))
             assert _either(found, expected, again), f"{found}, and not {expected} or {again}"
         else:
-            assert found == expected
+            assert found == expected, f"{found}, and not {expected}"
 
     # -- producers ---------------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ class Lives:
         backwards: bool,
         fresh: bool,
         looks: bool,
-        fed: list[dict[str, Any]],
+        fed: Sequence[dict[str, Any]],
         by: int,
         slip: Slip | None = None,
     ) -> None:
@@ -185,7 +186,7 @@ class Lives:
             await self._after_a_lost_claim(request, looks, by)
         else:
             expected = await _answer(self.model.claim(request))
-            assert found == expected
+            assert found == expected, f"{found}, and not {expected}"
             self._received(found)
 
     async def _request(
@@ -286,7 +287,7 @@ class Lives:
             assert found == delivered
             found = await self.twins[by].finish(endings), delivered
         self._agree(endings, expected, found[0])
-        assert found[1] == delivered
+        assert found[1] == delivered, f"{found[1]}, and not {delivered}"
         self._received(found[1])
 
     async def _after_a_lost_exchange(
@@ -317,7 +318,10 @@ class Lives:
         keep: list[str],
         by: int,
         slip: Slip | None = None,
+        fed: Sequence[dict[str, Any]] = (),
     ) -> None:
+        if fed:
+            await self.claim(slot, 2, False, True, False, fed, by)
         worker = self.workers[slot]
 
         async def ask(store: JobStore) -> list[tuple[str, JobState]]:
@@ -345,9 +349,10 @@ class Lives:
         """A worker is stopped past its lease, and then goes on as if nothing had happened."""
         self.clock.advance(LEASE + 2.0)
         if reaped:
-            await self.reap(1 - by)
+            await self.reap(0.0, 1 - by)
         worker = self.workers[slot].id
         await self.renew(slot, by)
+        await self.progress([0, 1], 5, by)
         await self.finish([0], fields, by)
         await self.claim(slot, 2, False, False, False, [], by)
         await self.hand_back(slot, False, [], self._known(worker), by)
@@ -357,16 +362,20 @@ class Lives:
     async def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    async def reap(self, by: int, slip: Slip | None = None) -> None:
+    async def reap(self, after: float, by: int, slip: Slip | None = None) -> None:
+        self.clock.advance(after)
+
         async def ask(store: JobStore) -> list[tuple[str, JobState]]:
             return sorted(await store.reap())
 
         await self._both(ask, by, slip)
 
-    async def promote(self, by: int, slip: Slip | None = None) -> None:
+    async def promote(self, after: float, by: int, slip: Slip | None = None) -> None:
+        self.clock.advance(after)
         await self._both(lambda store: store.promote(), by, slip)
 
-    async def expire(self, by: int, slip: Slip | None = None) -> None:
+    async def expire(self, after: float, by: int, slip: Slip | None = None) -> None:
+        self.clock.advance(after)
         await self._both(lambda store: store.expire(), by, slip)
 
     async def prune(
@@ -418,7 +427,7 @@ class Lives:
         """Compare all that readers see."""
         pairs = zip(await _seen(self.model), await _seen(self.twins[by]), strict=True)
         for expected, found in pairs:
-            assert found == expected
+            assert found == expected, f"{found}, and not {expected}"
 
 
 async def _seen(store: JobStore) -> tuple[Any, ...]:

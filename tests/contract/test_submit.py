@@ -220,3 +220,19 @@ async def test_every_name_that_is_allowed_is_stored(world: World) -> None:
     assert (stored.task, stored.queue, stored.unique, stored.user) == (long, long, key, key)
     assert stored.tags == (long,)
     assert await world.claimed_ids(long) == [long]
+
+
+async def test_an_id_twice_in_a_batch_is_refused_by_its_first(world: World) -> None:
+    await world.submit("holder", unique="k")
+    twice = [new_job("twice", unique="k"), new_job("twice")]
+    with pytest.raises(JobExists) as caught:
+        await world.store.submit(twice)
+    assert caught.value.job_id == "holder"
+    assert await world.states("twice") == [None]
+
+
+async def test_what_comes_before_a_refusal_stays_though_it_is_named_again(world: World) -> None:
+    await world.submit("holder", unique="k")
+    with pytest.raises(JobExists):
+        await world.store.submit([new_job("a"), new_job("b", unique="k"), new_job("a")])
+    assert await world.states("a", "b") == ["queued", None]

@@ -107,7 +107,7 @@ class Relay:
             await self._take_from(names[:1], 0)
             return []
         self._depth = names.index(taken[limit - 1].queue) + 1 if len(taken) >= limit else None
-        await self._give_back(taken[limit:])
+        await self.give_back(taken[limit:])
         return taken[:limit]
 
     async def _take_from(self, queues: Sequence[str], limit: int) -> list[Entry]:
@@ -117,7 +117,8 @@ class Relay:
         self.filled, entries = given or (False, [])
         return entries
 
-    async def _give_back(self, entries: Sequence[Entry]) -> None:
+    async def give_back(self, entries: Sequence[Entry]) -> None:
+        """Put entries back to their places: nobody claimed them."""
         with contextlib.suppress(StoreFull):  # they come back when they were held long enough
             if entries:
                 await self._breaker.run(lambda: self._lane.give_back(entries))

@@ -7,12 +7,12 @@ database takes it or refuses it, and while the lane is down claims go there stra
 import asyncio
 import contextlib
 import time
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
-from ferryman.domain.errors import StoreError, StoreFull, StoreUnsafe
+from ferryman.domain.errors import LeaseLost, StoreError, StoreFull, StoreUnsafe
 from ferryman.domain.job import Delivery, NewJob, Submitted, WorkerInfo
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
@@ -194,7 +194,8 @@ class HybridStore(SqlStore):
         fill = self._fills(taken, request)
         if not taken and not fill:
             return []
-        deliveries = await self._claim(request, _ids(taken), fill=fill)
+        async with self._offered(taken):
+            deliveries = await self._claim(request, _ids(taken), fill=fill)
         await self._claimed(taken, deliveries, fill=fill)
         return deliveries + await self._instead(taken, deliveries, request, filled=fill)
 
@@ -214,7 +215,8 @@ class HybridStore(SqlStore):
         fill = again or self._fills(taken, request)
         if not taken and not fill:
             return await self.finish(endings), []
-        verdicts, deliveries = await self._exchange(endings, request, _ids(taken), fill=fill)
+        async with self._offered(taken):
+            verdicts, deliveries = await self._exchange(endings, request, _ids(taken), fill=fill)
         await self._claimed(taken, deliveries, fill=fill)
         await self._relay.flush()
         more = await self._instead(taken, deliveries, request, filled=fill)
@@ -235,14 +237,25 @@ class HybridStore(SqlStore):
         request = msgspec.structs.replace(request, limit=refused)
         others = await self._take(request)
         try:
-            found = await self._claim(request, _ids(others))
-        except StoreError:
+            async with self._offered(others):
+                found = await self._claim(request, _ids(others))
+        except (LeaseLost, StoreError):
             return []  # what was claimed before must reach its worker
         await self._claimed(others, found, fill=True)
         return found
 
     async def _take(self, request: ClaimRequest) -> list[Entry]:
         return await self._relay.take(request.queues, request.limit)
+
+    @contextlib.asynccontextmanager
+    async def _offered(self, taken: Sequence[Entry]) -> AsyncIterator[None]:
+        """A claim of what was taken. If it fails others may have that at once, before what is next:
+        else it would be held, as for a worker that says no more."""
+        try:
+            yield
+        except (LeaseLost, StoreError):
+            await self._relay.give_back(taken)
+            raise
 
     def _fills(self, taken: Sequence[Entry], request: ClaimRequest) -> bool:
         """Whether to look into the database for more than the lane gave."""

@@ -1,6 +1,6 @@
 """Taking jobs in, in a transaction of the store's own or in the caller's."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -174,21 +174,31 @@ class Producers:
         self, connection: Connection, batch: Sequence[NewJob], *, whole: bool = False
     ) -> Intake:
         """Take a batch in, up to the first job that is refused; all or nothing if `whole`."""
-        created = self._take_in(connection, batch)
-        answers = self._answers(connection, batch, created)
-        refused = next((n for n, one in enumerate(answers) if isinstance(one, JobExists)), None)
-        if refused is not None:
-            del answers[refused + 1 :]
-            kept = 0 if whole else refused
-            undone = {job.id for job in batch[kept:]} & created.keys()
+        created: _Created = {}
+        answers: list[Submitted | JobExists] = []
+        for part in _distinct(batch):
+            new = self._take_in(connection, part)
+            given = self._answers(connection, part, new)
+            created |= new
+            refused = next((n for n, one in enumerate(given) if isinstance(one, JobExists)), None)
+            if refused is None:
+                answers += given
+                continue
+            answers += given[: refused + 1]
+            undone = set(created) if whole else {job.id for job in part[refused:]} & new.keys()
             self._take_back(connection, undone)
             created = {job_id: one for job_id, one in created.items() if job_id not in undone}
+            break
         return Intake(answers, _places_of(created))
 
     def submit_each(self, connection: Connection, batch: Sequence[NewJob]) -> Intake:
         """Take jobs in that have nothing to do with each other: one is refused for itself alone."""
-        created = self._take_in(connection, batch)
-        answers = self._answers(connection, batch, created)
+        created: _Created = {}
+        answers: list[Submitted | JobExists] = []
+        for part in _distinct(batch):
+            new = self._take_in(connection, part)
+            answers += self._answers(connection, part, new)
+            created |= new
         return Intake(answers, _places_of(created))
 
     def _answers(
@@ -261,6 +271,17 @@ class Producers:
         """Delete what this transaction inserted, which nobody else has seen."""
         for statement in self._undo if ids else ():
             connection.execute(statement, {"ids": list(ids)})
+
+
+def _distinct(batch: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    """The batch in parts that name no id twice: what becomes of the first decides on the next."""
+    part: dict[str, NewJob] = {}
+    for job in batch:
+        if job.id in part:
+            yield list(part.values())
+            part = {}
+        part[job.id] = job
+    yield list(part.values())
 
 
 def _place_of(row: Any) -> Place | None:
