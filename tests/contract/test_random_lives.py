@@ -25,7 +25,7 @@ from ferryman.settings import Settings
 from ferryman.stores import JobStore, make_store
 from ferryman.stores.base import Verdict
 from ferryman.stores.hybrid.store import HybridStore
-from ferryman.stores.sql import store as sql_store
+from ferryman.stores.sql import looks
 from ferryman.stores.sql.engine import Engines
 from ferryman.stores.sql.tables import metadata
 from ferryman.stores.valkey import connection
@@ -202,7 +202,7 @@ class RealGround(Ground):
         url = settings.valkey_url
         if url is not None:
             self.client = Redis.from_url(url)
-        patch.setattr(sql_store, "Engines", self._connected)
+        patch.setattr(looks, "Engines", self._connected)
         patch.setattr(connection, "PAUSES", (0.0, 0.0, 0.0))
 
     def stores(self, clock: FakeClock) -> list[JobStore]:
