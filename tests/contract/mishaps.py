@@ -56,12 +56,12 @@ class Mishaps:
 
     Attributes:
         lane_down: no call reaches the lane.
-        met: whether the slip of the present operation came about.
+        met: the slip of the last operation, if it came about.
     """
 
     def __init__(self, store: JobStore) -> None:
         self.lane_down = False
-        self.met = False
+        self.met: Slip | None = None
         self._store = store
         self._slip: Slip | None = None
         self._calls = 0
@@ -78,7 +78,7 @@ class Mishaps:
 
     def prepare(self, slip: Slip | None) -> None:
         """Let the next calls meet this."""
-        self._slip, self._calls, self.met = slip, 0, False
+        self._slip, self._calls, self.met = slip, 0, None
 
     def end(self) -> None:
         """Leave the connections, which others will use, as they were."""
@@ -101,6 +101,10 @@ class Mishaps:
                 assert breaker._task is not None
                 await breaker._task
 
+    def befell(self, part: Part) -> bool:
+        """Whether the slip of the last operation came about, and there."""
+        return self.met is not None and self.met.part == part
+
     async def asked(self, ask: Callable[[JobStore], Awaitable[Any]]) -> Any:
         """Ask the store. The model has no connections, so what it is asked is one call.
 
@@ -122,7 +126,7 @@ class Mishaps:
             return False
         self._calls += 1
         meets = slip.at < self._calls <= slip.at + slip.times
-        self.met |= meets
+        self.met = slip if meets else self.met
         return meets
 
     # -- on the way to Valkey ----------------------------------------------------------------
