@@ -11,17 +11,18 @@ from typing import Any, Final
 import msgspec
 from redis import Redis
 
-from ferryman.domain.errors import JobExists, LeaseLost, StoreUnavailable
-from ferryman.domain.job import Delivery, Job, NewJob, Progress, QueueInfo, WorkerInfo
-from ferryman.domain.outcomes import Ending, Failure
+from ferryman.domain.errors import StoreUnavailable
+from ferryman.domain.job import Delivery, NewJob, Progress, WorkerInfo
+from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
 from ferryman.stores import JobStore
-from ferryman.stores.base import ClaimRequest, JobFilter, ProgressUpdate, Verdict
+from ferryman.stores.base import ClaimRequest, ProgressUpdate, Verdict
 from ferryman.stores.hybrid.store import HybridStore
 from tests.clock import FakeClock
 from tests.contract.mishaps import Mishaps, Slip
 from tests.contract.model import ModelStore
 from tests.contract.model_data import ModelData
+from tests.contract.sights import answer, comparable, differences, either, received, seen
 from tests.contract.world import new_job
 
 IDS: Final = tuple(f"job-{number}" for number in range(8))
@@ -37,7 +38,6 @@ job in milliseconds: no two jobs are due in the same millisecond, where their or
 """
 
 AGAIN = (JobState.SCHEDULED, JobState.QUEUED)
-NO_WORDS = Failure(kind="", message="")
 
 Ask = Callable[[JobStore], Awaitable[Any]]
 
@@ -81,7 +81,7 @@ class Lives:
             await self._swept()
         real = await self.twins[self._steps % len(self.twins)].get(IDS)
         for expected, found in zip(await self.model.get(IDS), real, strict=True):
-            unlike = differences(_comparable(expected), _comparable(found))
+            unlike = differences(comparable(expected), comparable(found))
             assert not unlike, f"after {verb}: {unlike}"
         self.clock.advance(TICK)
         self._steps += 1
@@ -106,7 +106,7 @@ class Lives:
         mishaps = self.mishaps[by]
         mishaps.prepare(slip)
         try:
-            return await _answer(mishaps.asked(ask)), False
+            return await answer(mishaps.asked(ask)), False
         except StoreUnavailable:
             assert mishaps.met, "the store fails though nothing happened to it"
             assert mishaps.befell("truth"), "what befell the lane reached the caller"
@@ -116,13 +116,13 @@ class Lives:
 
     async def _both(self, ask: Ask, by: int, slip: Slip | None) -> None:
         """Ask both, and after a mishap once more: then either answer may be given."""
-        expected = await _answer(ask(self.model))
+        expected = await answer(ask(self.model))
         found, unsure = await self._try(ask, by, slip)
         if unsure:
-            found = await _answer(ask(self.twins[by]))
+            found = await answer(ask(self.twins[by]))
         if self.mishaps[by].met:
-            again = await _answer(ask(self.model))
-            assert _either(found, expected, again), f"{found}, and not {expected} or {again}"
+            again = await answer(ask(self.model))
+            assert either(found, expected, again), f"{found}, and not {expected} or {again}"
         else:
             assert found == expected, f"{found}, and not {expected}"
 
@@ -206,10 +206,12 @@ class Lives:
         """
         if self.mishaps[by].befell("truth") and isinstance(found, list):
             expected = await self._claimed_at_all(request, by)
-            assert all(one in expected for one in found), f"{found}, and not {expected}"
+            assert all(one in received(expected) for one in received(found)), (
+                f"{found}, and not {expected}"
+            )
         else:
             expected = await self._claimed(request, found)
-            assert found == expected, f"{found}, and not {expected}"
+            assert received(found) == received(expected), f"{found}, and not {expected}"
         self.deliveries += found if isinstance(found, list) else []
 
     async def _claimed_at_all(self, request: ClaimRequest, by: int) -> list[Delivery]:
@@ -235,7 +237,7 @@ class Lives:
         """
         down = {one.lane_down for one in self.mishaps}
         if len(down) == 1 or isinstance(found, str):
-            return await _answer(self.model.claim(request))
+            return await answer(self.model.claim(request))
         return self._claimed_these(
             request, [getattr(one, "job_id", None) or one.id for one in found]
         )
@@ -464,51 +466,9 @@ class Lives:
 
     async def _look(self, by: int) -> None:
         """Compare all that readers see."""
-        pairs = zip(await _seen(self.model), await _seen(self.twins[by]), strict=True)
+        pairs = zip(await seen(self.model, IDS), await seen(self.twins[by], IDS), strict=True)
         for expected, found in pairs:
             assert found == expected, f"{found}, and not {expected}"
-
-
-async def _seen(store: JobStore) -> tuple[Any, ...]:
-    page = await store.page(JobFilter(), limit=100)
-    workers = await store.workers()
-    return (
-        [
-            (one.job_id, one.source, one.target, one.reason, one.at)
-            for job_id in IDS
-            for one in await store.events(job_id)
-        ],
-        sorted(job.id for job in page.jobs),
-        [_rounded(queue) for queue in await store.queues() if _in_use(queue)],
-        sorted((one.info.id, one.lease_until, one.running) for one in workers if one.live),
-    )
-
-
-async def _answer(asked: Awaitable[Any]) -> Any:
-    """What a call gives, or the error that it raises."""
-    try:
-        return await asked
-    except (JobExists, LeaseLost) as error:
-        return f"{type(error).__name__} {getattr(error, 'job_id', '')}"
-
-
-def _either(found: Any, expected: Any, again: Any) -> bool:
-    """Whether an answer may be given by a call that was made twice.
-
-    Parts of it may have been done by the first and parts by the second: verdicts are each from
-    either, moves are some of those of the first, and numbers lie between.
-    """
-    if found in (expected, again):
-        return True
-    if isinstance(found, int | float) and not isinstance(found, bool):
-        return bool((again or 0) <= found <= (expected or 0))
-    if isinstance(found, list) and found and isinstance(found[0], tuple):
-        return set(found) <= set(expected)
-    if isinstance(found, list | tuple):
-        return len(found) == len(expected) == len(again) and all(
-            map(_either, found, expected, again)
-        )
-    return False
 
 
 def _job(job_id: str, delay: float = 0.0, **fields: Any) -> NewJob:
@@ -532,43 +492,3 @@ def _ending(delivery: Delivery, state: JobState, delay: float, **fields: Any) ->
         result=b"1" if state is JobState.SUCCEEDED else None,
         **fields,
     )
-
-
-def _comparable(job: Job | None) -> Job | None:
-    """A record without what the contract leaves open."""
-    if job is None:
-        return None
-    left = msgspec.structs.replace(job, detail="", failure=None)
-    if job.state is JobState.FAILED:
-        left = msgspec.structs.replace(left, failure=NO_WORDS if job.failure else None)
-    if job.state.terminal:
-        left = msgspec.structs.replace(left, cancel_requested=False)
-    if job.state is not JobState.RUNNING:
-        left = msgspec.structs.replace(left, worker=None)
-    if job.state is not JobState.SCHEDULED:
-        left = msgspec.structs.replace(left, due_at=job.created_at)
-    if not job.deliveries:  # a token is that of a delivery
-        left = msgspec.structs.replace(left, token=0)
-    return left
-
-
-def _in_use(queue: QueueInfo) -> bool:
-    """Whether a store that forgets a queue with nothing in it may not forget this one."""
-    return queue.paused or any(queue.count(state) for state in JobState)
-
-
-def _rounded(queue: QueueInfo) -> QueueInfo:
-    """Whether a job that went back waits since then, or since it was due, is open."""
-    waits = queue.oldest_age is not None
-    return msgspec.structs.replace(queue, oldest_age=1.0 if waits else None)
-
-
-def differences(expected: Job | None, found: Job | None) -> list[str]:
-    """The fields that differ, with what was expected and what was found."""
-    if expected is None or found is None:
-        return [] if expected is found else [f"expected {expected}, found {found}"]
-    return [
-        f"{found.id}.{name}: expected {getattr(expected, name)!r}, found {getattr(found, name)!r}"
-        for name in Job.__struct_fields__
-        if getattr(expected, name) != getattr(found, name)
-    ]
