@@ -1,8 +1,8 @@
 """What a process did, counted in memory and written to its store every few seconds.
 
 Charts cost nothing at a job's own writes this way. A process that is killed, or leaves without
-closing its store, takes the figures of its last seconds with it; they are for people to look at, and
-no promise rests on them.
+closing its store, takes the figures of its last seconds with it; they are for people to look at,
+and no promise rests on them.
 """
 
 import asyncio
