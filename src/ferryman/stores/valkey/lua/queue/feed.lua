@@ -49,7 +49,9 @@ local position = latest and latest[1] or '0-0'
 if after == '' then
   return { CODE.applied, listening, position }
 end
-if begun or period ~= '' and period ~= listening or is_cut() then
+-- Its first job is on its way: nothing has happened yet that could have been missed.
+local is_new = period == '' and redis.call('EXISTS', META) == 0
+if begun and not is_new or period ~= '' and period ~= listening or is_cut() then
   return { CODE.stale, listening, position }
 end
 local reply = { CODE.applied, listening, after }
