@@ -280,10 +280,14 @@ class Lives:
         self._agree(endings, expected, found)
 
     def _endings(self, which: list[int], fields: dict[str, Any]) -> list[Ending]:
-        """How some of the latest deliveries end, be they over or not."""
+        """How some of the latest deliveries end, be they over or not.
+
+        In the order of their ids: which of them is queued first, if they are, is open.
+        """
         known = self.deliveries[-10:][::-1]
         chosen = {number % len(known): None for number in which} if known else {}
-        return [_ending(known[number], **fields) for number in chosen]
+        endings = [_ending(known[number], **fields) for number in chosen]
+        return sorted(endings, key=lambda one: (one.job_id, one.token))
 
     def _agree(self, endings: list[Ending], expected: list[Verdict], found: list[Verdict]) -> None:
         """How long a store remembers an applied ending, to know its repeat, is up to it, but at

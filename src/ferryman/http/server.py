@@ -74,6 +74,7 @@ def _bind(where: ServerOptions) -> socket.socket:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((where.host, where.port))
+        taken.listen()  # whoever is told of the address may come before uvicorn is ready
     except OSError as error:
         taken.close()
         raise ConfigError(
