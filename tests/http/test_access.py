@@ -274,3 +274,31 @@ async def test_too_large_a_body_is_refused(app: Ferryman) -> None:
         untold = await client.post("/tasks/add/jobs", content=pieces(), headers=json)
         assert untold.status_code == 413
     await app.aclose()
+
+
+async def test_who_may_only_enqueue_is_not_shown_the_jobs_of_others(
+    app: Ferryman, make_key: Any
+) -> None:
+    served = create_app(app, rate=0)
+    reader, _ = await make_key("read", "enqueue")
+    blind, _ = await make_key("enqueue")
+    body = {"id": "theirs", "arguments": {"a": 1, "b": 2}}
+    async with caller_of(served, reader) as them, caller_of(served, blind) as me:
+        assert (await them.post("/tasks/add/jobs", json=body)).status_code == 201
+        refused = await me.post("/tasks/add/jobs", json={"id": "theirs", "arguments": {"a": 9}})
+        assert refused.status_code == 409
+        assert '"b"' not in refused.text
+        assert (await me.post("/tasks/add/jobs", json=body)).status_code == 200
+    await served.state.service.close()
+
+
+async def test_a_form_of_endless_fields_is_refused(app: Ferryman, make_key: Any) -> None:
+    served = create_app(app, rate=0)
+    async with caller_of(served) as client:
+        answer = await client.post(
+            "http://localhost/sign-in",
+            content="a=&" * 5000,
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        )
+        assert answer.status_code == 413
+    await served.state.service.close()

@@ -10,7 +10,7 @@ from ferryman.client.task import Task
 from ferryman.domain.errors import InvalidArguments
 from ferryman.domain.job import Job, NewJob
 from ferryman.http.bodies import NewJobBody
-from ferryman.http.principal import Principal
+from ferryman.http.principal import Principal, Scope
 from ferryman.http.problems import Problem
 from ferryman.masking import unmask
 from ferryman.stores import JobStore
@@ -91,7 +91,10 @@ def _check_met(asked: NewJob, job: Job, who: Principal, keyed: bool) -> None:
     """Refuse to answer with a job that is not the one that was asked for."""
     if who.user not in (None, job.user):
         raise Problem(409, "job-exists", "the id, or the unique key, is taken: choose another")
-    if keyed and job.id == asked.id and (job.task, job.args) != (asked.task, asked.args):
+    is_other = (job.task, job.args) != (asked.task, asked.args)
+    if is_other and not keyed and not who.may(Scope.READ):  # it would be shown what it may not read
+        raise Problem(409, "job-exists", "the id, or the unique key, is taken: choose another")
+    if keyed and job.id == asked.id and is_other:
         raise Problem(
             422,
             "idempotency-key-reused",

@@ -21,6 +21,9 @@ from ferryman.stores import JobStore
 EVERY: Final = 2
 """Seconds between two refreshes of a page."""
 
+MOST_FIELDS: Final = 2000
+"""Of one form: no page has as many boxes to tick."""
+
 TITLES: Final = {
     401: "Sign in first",
     403: "Not allowed",
@@ -46,7 +49,13 @@ class Sight:
     async def form(self) -> list[tuple[str, str]]:
         """The fields of the form that was sent."""
         body = await self.request.body()
-        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        try:
+            text = body.decode("utf-8", "replace")
+            return parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        except ValueError:
+            raise Problem(
+                413, "too-large", f"a form has at most {MOST_FIELDS} fields: choose fewer"
+            ) from None
 
     def page(self, who: Principal | None, template: str, **values: Any) -> Response:
         """A page about this request."""
