@@ -133,3 +133,16 @@ async def test_answers_are_data_that_no_browser_takes_for_a_page(
         assert kind in ("application/json", "application/problem+json")
         assert answer.headers["x-content-type-options"] == "nosniff"
     await app.aclose()
+
+
+async def test_the_default_of_what_is_secret_by_name_is_not_published(app: Ferryman) -> None:
+    @app.task
+    def connect(host: str = "db.example", password: str = "hunter2") -> None: ...  # noqa: S107
+
+    served = create_app(app, auth="off")
+    async with caller_of(served) as client:
+        for path in ("/openapi.json", "/tasks"):
+            said = (await client.get(path)).text
+            assert "db.example" in said
+            assert "hunter2" not in said
+    await served.state.service.close()

@@ -121,3 +121,27 @@ def test_who_reads_too_slowly_is_cut() -> None:
     assert not listener.over
     listener.put(Batch("3", fat))
     assert (listener.over, listener.slow, cut) == (True, True, [True])
+
+
+async def test_a_stream_says_where_to_go_on_before_anything_happens(app: Ferryman) -> None:
+    served = create_app(app, auth="off")
+    async with serving(served) as port, httpx.AsyncClient(timeout=20) as client:
+        url = f"http://127.0.0.1:{port}/api/v1/events"
+        async with client.stream("GET", url) as stream:
+            place = await anext(line async for line in stream.aiter_lines() if "id:" in line)
+        await app.named("step").using(id="meanwhile").aenqueue(1)
+        since = {"Last-Event-ID": place.partition(":")[2].strip()}
+        async with client.stream("GET", url, headers=since) as stream:
+            said = await anext(line async for line in stream.aiter_lines() if "data:" in line)
+        assert "meanwhile" in said
+    await app.aclose()
+
+
+async def test_what_is_not_wanted_takes_no_room() -> None:
+    listener = Listener(Wish(queue="mine"))
+    for number in range(10 * ROOM):
+        listener.put(Batch(str(number), ()))
+    found = await listener.next(0.01)
+    assert found is not None
+    assert found.cursor == str(10 * ROOM - 1)
+    assert await listener.next(0.01) is None

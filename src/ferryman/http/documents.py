@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from ferryman.client.client import Client
 from ferryman.client.task import Task
 from ferryman.http.problems import MEDIA_TYPE
-from ferryman.masking import is_secret_kind
+from ferryman.masking import is_secret_kind, is_secret_name
 
 REFERENCE: Final = "#/components/schemas/{name}"
 TASK_PATH: Final = "/tasks/{task}/jobs"
@@ -222,7 +222,7 @@ def arguments_schema(task: Task[..., Any]) -> dict[str, Any]:
 
 def _described(shape: dict[str, Any], kind: Any, parameter: inspect.Parameter) -> dict[str, Any]:
     extra: dict[str, Any] = {}
-    if is_secret_kind(kind):
+    if is_secret_kind(kind) or is_secret_name(parameter.name):
         extra |= {"writeOnly": True} | ({"format": "password"} if _is_text(shape) else {})
     elif parameter.default is not parameter.empty:
         with contextlib.suppress(TypeError, ValueError):  # a default that JSON cannot say

@@ -4,6 +4,7 @@ A reader joins the hub first and reads what is kept second, so nothing can happe
 comes both ways is told apart by the job and the number of the event.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -78,6 +79,10 @@ async def follow_all(
     """
     store, hub = await service.store(), service.hub
     await hub.join(listener)
+    last = cursor or ""
+    if cursor is None:  # so that whoever is cut before the first event knows where to go on
+        last = (await store.feed(None, limit=1)).cursor
+        yield Frame(id=last)
     told: OrderedDict[tuple[str, int], None] = OrderedDict()
     while cursor is not None:
         page = await store.feed(cursor, limit=PAGE)
@@ -87,19 +92,23 @@ async def follow_all(
             told[event.job_id, event.seq] = None
         while len(told) > OVERLAP:
             told.popitem(last=False)
-        for frame in _frames(batch):
+        for frame in _frames(batch) or [Frame(id=page.cursor)]:
             yield frame
+        last = page.cursor
         cursor = page.cursor if page.events else None
-    last = ""
+    sent = time.monotonic()
     while not listener.over:
         found = await listener.next(KEEP_ALIVE)
-        if found is None:
-            yield Frame(id=last)
-            continue
-        last = found.cursor
-        fresh = tuple(one for one in found.events if not _forget(told, one.event))
-        for frame in _frames(msgspec.structs.replace(found, events=fresh)):
+        frames: list[Frame] = []
+        if found is not None:
+            last = found.cursor
+            fresh = tuple(one for one in found.events if not _forget(told, one.event))
+            frames = _frames(msgspec.structs.replace(found, events=fresh))
+        if not frames and (found is None or time.monotonic() - sent >= KEEP_ALIVE):
+            frames = [Frame(id=last)]
+        for frame in frames:
             yield frame
+            sent = time.monotonic()
 
 
 def _frames(batch: Batch) -> list[Frame]:

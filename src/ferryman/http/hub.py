@@ -96,6 +96,8 @@ class Listener:
             self.end()
             self.cut()
             return
+        if self._waiting and not (self._waiting[-1].events or self._waiting[-1].reset):
+            self._waiting.pop()  # it only said where to go on from, and this one says so too
         self._waiting.append(batch)
         self._bell.set()
 
