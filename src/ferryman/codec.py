@@ -38,10 +38,21 @@ def _encode_other(value: Any) -> Any:
 
 def _decode_other(kind: Any, value: Any) -> Any:
     if _is_pydantic(kind) and hasattr(kind, "model_validate"):
-        return kind.model_validate(value)
+        try:
+            return kind.model_validate(value)
+        except ValueError as error:
+            raise ValueError(_without_input(error)) from None
     if isinstance(kind, type) and isinstance(value, kind):
         return value
     raise InvalidArguments(f"the annotation {kind!r} is not a type that can travel as JSON")
+
+
+def _without_input(error: Any) -> str:
+    """What pydantic complains of. Its own text repeats the value, which may be a secret."""
+    if not hasattr(error, "errors"):
+        return str(error)
+    found = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_encode_other)

@@ -444,3 +444,11 @@ def test_whatever_fits_arrives(
     named = {key: value for key, value in more.items() if key not in ("user", "path")}
     args, kwargs = ALL_KINDS.decode(ALL_KINDS.encode((number, path, *pages), named))
     assert (args, kwargs) == ([number, path, *pages], named)
+
+
+def test_what_pydantic_complains_of_does_not_repeat_the_value() -> None:
+    def greet(user: User) -> None: ...
+
+    with pytest.raises(InvalidArguments, match="born: ") as told:
+        Signature(greet, frozenset()).encode(({"name": "Ada", "born": "a-secret-text"},), {})
+    assert "a-secret-text" not in str(told.value)

@@ -12,7 +12,7 @@ from ferryman.domain.job import Job, NewJob
 from ferryman.http.bodies import NewJobBody
 from ferryman.http.principal import Principal, Scope
 from ferryman.http.problems import Problem
-from ferryman.masking import unmask
+from ferryman.masking import mask_text, secrets, unmask
 from ferryman.stores import JobStore
 
 
@@ -117,5 +117,11 @@ def edited_arguments(
     whole = unmask(arguments, stored or {})
     if not isinstance(whole, dict):
         raise InvalidArguments("arguments must be an object by name")
-    args, kwargs = task.signature.spread(whole)
-    return task.signature.encode(args, kwargs)
+    try:
+        args, kwargs = task.signature.spread(whole)
+        return task.signature.encode(args, kwargs)
+    except InvalidArguments as error:
+        # It may repeat a value that was put in place of its mask.
+        kinds = task.signature.kinds
+        hidden = [secrets(value, kinds.get(name, Any), name) for name, value in whole.items()]
+        raise InvalidArguments(mask_text(str(error), frozenset().union(*hidden))) from None
