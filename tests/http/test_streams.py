@@ -125,7 +125,8 @@ def test_who_reads_too_slowly_is_cut() -> None:
 
 async def test_a_stream_says_where_to_go_on_before_anything_happens(app: Ferryman) -> None:
     served = create_app(app, auth="off")
-    async with serving(served) as port, httpx.AsyncClient(timeout=20) as client:
+    # Less than until the first sign of life, which says it too.
+    async with serving(served) as port, httpx.AsyncClient(timeout=10) as client:
         url = f"http://127.0.0.1:{port}/api/v1/events"
         async with client.stream("GET", url) as stream:
             place = await anext(line async for line in stream.aiter_lines() if "id:" in line)
