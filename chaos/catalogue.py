@@ -24,8 +24,6 @@ def named(name: str, deployment: Deployment) -> Scenario:
             return scenarios.smoke(deployment)
         case "everything":
             return scenarios.everything(deployment)
-        case "crash points":
-            return scenarios.crash_points()
         case _ if name in TRIALS:
             return TRIALS[name]()
         case _:
@@ -37,4 +35,4 @@ def names(deployment: Deployment) -> Iterator[str]:
     yield from ("quiet", "smoke")
     yield from (name for name, fault in faults.ALL.items() if fault.applies(deployment))
     yield from (name for name in TRIALS if name != "maxmemory" or deployment.valkey)
-    yield from ("crash points", "everything")
+    yield "everything"

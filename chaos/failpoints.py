@@ -2,9 +2,9 @@
 
 A point is called `verb:call:where`, such as `claim:lane_take:after`, a statement after what it is
 part of: `claim:claim.update:before`. What this process is to the run comes before that:
-`process.claim:…`. Where `CHAOS_POINT` is set, the folder `CHAOS_POINTS` keeps a file for each point
-that a process has come past (`seen`) or has died at. `CHAOS_POINT=each` is: every point once;
-`CHAOS_POINT=aimed`: those that the file `aim` in that folder names at the moment, each once.
+`process.claim:…`. Where `CHAOS_POINTS` names a folder, it keeps a file for each point that a
+process has come past (`seen`) or has died at. Whoever comes first to a point that the file `aim` in
+that folder names at the moment dies there.
 """
 
 import contextlib
@@ -20,14 +20,7 @@ import psutil
 from chaos import actor
 from chaos.history import Fault, now
 
-POINT: Final = "CHAOS_POINT"
 POINTS: Final = "CHAOS_POINTS"
-EACH: Final = "each"
-AIMED: Final = "aimed"
-
-DISARMED: Final = "disarmed"
-"""A file of this name among the points lets all processes live."""
-
 AIM: Final = "aim"
 SEEN: Final = "seen"
 
@@ -35,9 +28,9 @@ CRASH: Final = "crash point"
 
 
 @functools.cache
-def _wanted() -> tuple[str, Path] | None:
-    wanted = os.environ.get(POINT)
-    return (wanted, Path(os.environ[POINTS])) if wanted else None
+def _folder() -> Path | None:
+    folder = os.environ.get(POINTS)
+    return Path(folder) if folder else None
 
 
 _seen: set[str] = set()
@@ -52,22 +45,18 @@ def aim(folder: Path, points: Iterable[str]) -> None:
 
 def passed(point: str) -> None:
     """The process comes past this point; it dies here if it is the first that shall."""
-    wanted = _wanted()
-    if wanted is None:
+    folder = _folder()
+    if folder is None:
         return
-    mode, folder = wanted
     point = f"{actor.role()}.{point}"
     if point not in _seen:
         _seen.add(point)
         with contextlib.suppress(FileNotFoundError):
             (folder / SEEN / point).touch()
-    elif mode == EACH:
-        return
-    if (folder / DISARMED).exists() or (mode == AIMED and point not in _aimed_at(folder)):
-        return
-    with contextlib.suppress(FileExistsError):
-        (folder / point).touch(exist_ok=False)
-        _die(point)
+    if point in _aimed_at(folder):
+        with contextlib.suppress(FileExistsError):
+            (folder / point).touch(exist_ok=False)
+            _die(point)
 
 
 def _aimed_at(folder: Path) -> list[str]:

@@ -57,7 +57,7 @@ def figures(outcomes: list[Outcome]) -> Iterator[Figure]:
 def _kills(outcome: Outcome) -> Iterator[int]:
     """Faults that kill processes of workers."""
     for name, count in outcome.judgement.faults.items():
-        if ("killed" in name and "clients" not in name) or name == "crash point":
+        if "killed" in name and "clients" not in name:
             yield count
 
 

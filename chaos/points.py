@@ -62,7 +62,6 @@ SETUP: Final = Setup(
     concurrency=8,
     lease=3.0,
     environment={
-        failpoints.POINT: failpoints.AIMED,
         failpoints.POINTS: "{folder}/points",
         "CHAOS_EAGER": "1",
     },
@@ -176,8 +175,6 @@ class March:
 
     def survey(self) -> list[str]:
         """The points that processes come past, in ordinary work and when others die."""
-        failpoints.aim(self._stage.points, ())
-        self._stage.arm()
         ends = time.monotonic() + SURVEY
         while time.monotonic() < ends:
             self._stage.wait(SURVEY / 5)
@@ -342,7 +339,6 @@ def _at_birth(deployment: Deployment, names: tuple[str, ...], request: Request) 
     """The same on a stage of its own, where processes die there from the beginning."""
     with Stage(deployment, SETUP, request.seed) as stage:
         failpoints.aim(stage.points, names)
-        stage.arm()
         _begin(stage)
         reached = March(stage).aim(names)
         _, judgement, _ = _judged(stage)

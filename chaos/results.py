@@ -23,7 +23,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         again: the command that repeats it.
-        points: the fail points at which a process died.
         kept: where the history of a failed run is.
         machine, commit, began: where, of which state of the code, and when it was run.
     """
@@ -33,7 +32,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     seconds: float
     again: str
-    points: list[str]
     judgement: Judgement
     measures: Measures
     kept: str = ""

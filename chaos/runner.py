@@ -29,7 +29,6 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
         judgement = judge(lives, power=not forgets)
         measures = measure(lives)
         kept = "" if judgement.good else _keep(stage, scenario)
-        points = stage.points_met()
     command = scenario.command or f"run {shlex.quote(scenario.name)}"
     return Outcome(
         scenario=scenario.name,
@@ -37,7 +36,6 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
         seed=seed,
         seconds=round(time.monotonic() - began, 1),
         again=f"python -m chaos {command} --on {deployment.name} --seed {seed}",
-        points=points,
         judgement=judgement,
         measures=measures,
         kept=kept,
@@ -60,7 +58,6 @@ def _come_to_rest(stage: Stage, limit: float) -> None:
     """Everything is healed: what was asked for must be done now, with nobody's help."""
     stage.mark("draining")
     stage.keep_trees()
-    stage.disarm()
     error, lane = "", ""
     try:
         stage.stop_producers()

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -159,34 +159,3 @@ def _heal(healing: list[tuple[float, str, contextlib.ExitStack]], moment: float)
     for one in [one for one in healing if one[0] <= moment]:
         healing.remove(one)
         one[2].close()
-
-
-def crash_points(quiet_after: float = 8.0, setup: Setup | None = None) -> Scenario:
-    """Each fail point kills the process that first comes past it, until none is new."""
-
-    def play(stage: Stage) -> None:
-        stage.arm()
-        for _ in _marching(stage, quiet_after):
-            stage.keep_trees()
-            stage.keep_producers()
-            stage.wait(0.1)
-
-    base = setup or Setup(trees=2, processes=2, lease=2.0)
-    environment = {
-        "CHAOS_POINT": "each",
-        "CHAOS_POINTS": "{folder}/points",
-        "CHAOS_EAGER": "1",
-    }
-    changed = msgspec.structs.replace(base, environment=environment)
-    plan = Plan(name="p", seed=0, rate=8.0, batch=4, seconds=0.2, mix=MIX)
-    return Scenario(name="crash points", play=play, setup=changed, plan=plan, producers=2)
-
-
-def _marching(stage: Stage, quiet_after: float) -> Iterator[None]:
-    """Go on as long as new points are met."""
-    seen, last = 0, time.monotonic()
-    while time.monotonic() - last < quiet_after:
-        met = len(stage.points_met())
-        if met > seen:
-            seen, last = met, time.monotonic()
-        yield

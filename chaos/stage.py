@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 import msgspec
 
 from chaos import actor
-from chaos.failpoints import AIM, DISARMED, SEEN
+from chaos.failpoints import SEEN
 from chaos.history import Fault, Healed, Mark, Recorder, Scope, now
 from chaos.plan import Plan
 from chaos.proxy import Proxy
@@ -93,7 +93,6 @@ class Stage:
         self.history.mkdir()
         self.points = self.folder / "points"
         (self.points / SEEN).mkdir(parents=True)
-        self.disarm()
         self.recorder = Recorder(self.history, "runner")
         self.trees: list[Tree] = []
         self.producers: list[subprocess.Popen[bytes]] = []
@@ -274,19 +273,6 @@ class Stage:
             self._plans.remove((producer, plan))
             self.producers.remove(producer)
             self.produce(plan)
-
-    def arm(self) -> None:
-        """Let the fail points kill processes."""
-        (self.points / DISARMED).unlink()
-
-    def disarm(self) -> None:
-        """Let no fail point kill a process any more."""
-        (self.points / DISARMED).touch()
-
-    def points_met(self) -> list[str]:
-        """The fail points at which a process has died."""
-        others = (DISARMED, SEEN, AIM, f"{AIM}.draft")
-        return sorted(one.name for one in self.points.iterdir() if one.name not in others)
 
     def points_seen(self) -> list[str]:
         """The fail points that a process has come past."""

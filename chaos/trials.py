@@ -17,7 +17,7 @@ from ferryman import Ferryman
 
 KILLS: Final = 30
 CHILDREN_KILLS: Final = 20
-STOPS: Final = 16
+STOPS: Final = 24
 PAIRS: Final = 4
 """Phases of each of two kinds that are compared, taking turns."""
 PHASE_LASTS: Final = 2.0
