@@ -16,19 +16,24 @@ KEY_LIMIT: Final = 256
 
 def new_id() -> str:
     """A UUIDv7 as 36 characters (RFC 9562, section 5.7): ids sort by the time they were made."""
-    return _id_of(os.urandom(10).hex())
+    return _id_of(_moment(), os.urandom(10).hex())
 
 
 def new_ids(count: int) -> list[str]:
     """So many of them; cheaper than one by one."""
-    random = os.urandom(10 * count).hex()
-    return [_id_of(random[at : at + 20]) for at in range(0, 20 * count, 20)]
+    moment, random = _moment(), os.urandom(10 * count).hex()
+    return [_id_of(moment, random[at : at + 20]) for at in range(0, 20 * count, 20)]
 
 
-def _id_of(random: str) -> str:
+def _moment() -> str:
+    """The first two groups: milliseconds since the epoch."""
     moment = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{moment[:8]}-{moment[8:]}"
+
+
+def _id_of(moment: str, random: str) -> str:
     variant = _VARIANTS[random[3]]
-    return f"{moment[:8]}-{moment[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
+    return f"{moment}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
 
 
 _VARIANTS: Final = {f"{digit:x}": "89ab"[digit % 4] for digit in range(16)}

@@ -83,9 +83,10 @@ class Tally:
 
     def submitted(self, jobs: Sequence[NewJob], answers: Iterable[object]) -> None:
         """Jobs were taken in, as far as the answers say so."""
+        counts = _ByQueue(self._of)
         for job, answer in zip(jobs, answers, strict=False):
             if isinstance(answer, Submitted) and answer.created:
-                self._of(job.queue)[_SUBMITTED] += 1
+                counts[job.queue][_SUBMITTED] += 1
 
     def claimed(self, deliveries: Iterable[Delivery]) -> None:
         """Deliveries were claimed."""

@@ -5,6 +5,7 @@ same layout); descriptions, arguments, results and failures are opaque to them. 
 take 16 bytes instead of 36: byte 8 of a UUID is never ASCII, so no id in plain text is like one.
 """
 
+import functools
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -153,19 +154,30 @@ def pack_new(job: NewJob, *, alone: bool = False) -> PackedJob:
         InvalidName: an id outside of the allowed pattern.
     """
     description = _pack_description(job)
-    delay = milliseconds(job.delay) if job.delay else 0
-    run_at = max(0, job.run_at or 0)
-    expires = 0 if job.expires_in is None else milliseconds(job.expires_in) + 1
     refuse = _REFUSE_ALONE if alone else _REFUSE
     conflict = _RETURN if job.on_conflict == "return" else refuse
-    size = len(description)
-    head = _NEW_HEAD.pack(
-        job.priority,
-        *(delay >> 32, delay & _LOW, run_at >> 32, run_at & _LOW, expires >> 32, expires & _LOW),
-        *(job.held, conflict, size >> 16, size & 0xFFFF),
-    )
+    when = (job.delay, job.run_at, job.expires_in)
+    head = _new_head(job.priority, when, job.held, conflict, len(description))
     unique = job.unique.encode() if job.unique else b""
     return pack_new_id(job.id), head, unique, description + job.args
+
+
+_When = tuple[float, int | None, float | None]
+
+
+@functools.lru_cache(256)
+def _new_head(  # those of jobs that are enqueued together are alike
+    priority: int, when: _When, held: bool, conflict: int, size: int
+) -> bytes:
+    delay, run_at, expires_in = when
+    later = milliseconds(delay) if delay else 0
+    moment = max(0, run_at or 0)
+    expires = 0 if expires_in is None else milliseconds(expires_in) + 1
+    return _NEW_HEAD.pack(
+        priority,
+        *(later >> 32, later & _LOW, moment >> 32, moment & _LOW, expires >> 32, expires & _LOW),
+        *(held, conflict, size >> 16, size & 0xFFFF),
+    )
 
 
 def _pack_description(job: NewJob) -> bytes:
