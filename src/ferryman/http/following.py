@@ -4,9 +4,9 @@ A reader of one job joins the hub first and reads what is kept second, so nothin
 between; what comes both ways is told apart by the number of the event.
 
 A reader of all jobs catches up by himself for as long as there is more, and the hub keeps nothing
-for him. Once it is past all that he read, he hears what it hands on from there, and reads a last time
-himself. What that told is all that can come twice. It is remembered until the hub is past it, too;
-before that the hub's cursors may be behind his, and whoever went on from one would be told again.
+for him. Once it is past all that he read, he hears what it hands on from there, and reads a last
+time himself. What that told is all that can come twice. It is remembered until the hub is past it,
+too; before that the hub's cursors may be behind his, and who went on from one would be told again.
 """
 
 import time
@@ -20,6 +20,7 @@ from ferryman.http.service import Service
 
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a stream says that it is still there."""
+
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a stream.

@@ -1,0 +1,212 @@
+"""Streams over WebSockets, and paths that need no key: the same as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from ferryman import Ferryman
+from ferryman.http import create_app, hub
+from ferryman.http.streams import GOING_AWAY, TOO_SLOW
+from tests.http.serving import serving
+
+
+class Place(NamedTuple):
+    """Where a service that asks for keys listens, and a key that may read."""
+
+    port: int
+    served: Any
+    key: str
+
+    @property
+    def signed(self) -> dict[str, str]:
+        """Headers with the key."""
+        return {"authorization": f"Bearer {self.key}"}
+
+    def socket(self, path: str, **options: Any) -> connect:
+        """A WebSocket to a path below the API."""
+        return connect(f"ws://127.0.0.1:{self.port}/api/v1{path}", proxy=None, **options)
+
+    async def granted(self, **body: Any) -> str:
+        """A path, below the API, under which a stream may be opened without a key."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
+            answer = await client.post("/api/v1/streams", json=body, headers=self.signed)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["path"]).removeprefix("/api/v1")
+
+
+@pytest.fixture
+async def place(app: Ferryman, make_key: Any) -> AsyncIterator[Place]:
+    """A service that asks for keys."""
+    key, _ = await make_key("read")
+    served = create_app(app, rate=0)
+    async with serving(served) as port:
+        yield Place(port, served, key)
+    await app.aclose()
+
+
+async def ids_until(socket: ClientConnection, last: str) -> tuple[list[str], str]:
+    """The jobs that a stream of all tells of, up to one; and where to go on."""
+    ids: list[str] = []
+    async with asyncio.timeout(20):
+        while last not in ids:
+            message = json.loads(await socket.recv())
+            if message["event"] == "events":
+                ids += [event["job_id"] for event in message["data"]]
+    return ids, message["id"]
+
+
+async def end_of(socket: ClientConnection) -> ConnectionClosed:
+    """How a stream ends."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await socket.recv()
+            except ConnectionClosed as closed:
+                return closed
+
+
+async def begun(socket: ClientConnection) -> None:
+    """Wait until a stream of all has said from where on it tells."""
+    async with asyncio.timeout(20):
+        assert json.loads(await socket.recv())["event"] == "still-here"
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_a_socket_tells_what_is_wanted_and_goes_on_where_it_left_off(
+    app: Ferryman, place: Place, granted: bool
+) -> None:
+    path, headers = "/events?queue=math&user=ann", place.signed
+    if granted:
+        path, headers = await place.granted(queue="math", user="ann") + "?", {}
+    mine = app.named("add").using(user="ann")
+    async with place.socket(path, additional_headers=headers) as socket:
+        await begun(socket)
+        await app.named("step").using(id="other-queue", user="ann").aenqueue(1)
+        await app.named("add").using(id="other-user", user="bob").aenqueue(1)
+        await mine.using(id="one").aenqueue(1)
+        told, last = await ids_until(socket, "one")
+    assert told == ["one"]
+    await mine.using(id="meanwhile").aenqueue(1)
+    async with place.socket(f"{path}&after={last}", additional_headers=headers) as socket:
+        await mine.using(id="two").aenqueue(1)
+        assert (await ids_until(socket, "two"))[0] == ["meanwhile", "two"]
+
+
+async def test_a_jobs_socket_tells_all_and_goes_on_by_number(app: Ferryman, place: Place) -> None:
+    job = await app.named("step").using(id="one").aenqueue(0)
+    async with app.worker(queues=["steps"]) as worker:
+        await worker.drain()
+    for path, headers in (
+        ("/jobs/one/events", place.signed),
+        (await place.granted(job_id=job.id), {}),
+    ):
+        async with place.socket(path, additional_headers=headers) as socket:
+            first = [json.loads(await socket.recv()) for _ in range(3)]
+        states = [one["data"]["target"] for one in first]
+        assert states == ["queued", "running", "succeeded"]
+        number = first[0]["id"]
+        again = f"{path}?after={number}"
+        async with place.socket(again, additional_headers=headers) as socket:
+            assert json.loads(await socket.recv()) == first[1]
+
+
+async def refusal(socket: connect) -> int:
+    """The status with which a WebSocket is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with socket:
+            pass
+    return refused.value.response.status_code
+
+
+async def test_a_socket_without_a_right_to_it_is_refused(
+    app: Ferryman, place: Place, make_key: Any
+) -> None:
+    await app.named("add").using(id="theirs", user="them").aenqueue(1)
+    mine, _ = await make_key("read", user="me")
+    blind, _ = await make_key("enqueue")
+    path = await place.granted(job_id="theirs")
+    for wrong in ("/events", "/jobs/theirs/events", "/streams/none", f"{path[:-4]}AAAA"):
+        assert await refusal(place.socket(wrong)) == 401
+    for key, wanted in ((blind, 403), (mine, 404)):
+        headers = {"authorization": f"Bearer {key}"}
+        socket = place.socket("/jobs/theirs/events", additional_headers=headers)
+        assert await refusal(socket) == wanted
+    headers = {"authorization": f"Bearer {mine}"}
+    assert await refusal(place.socket("/events?user=them", additional_headers=headers)) == 403
+
+
+async def test_a_page_of_another_origin_opens_no_socket(place: Place) -> None:
+    path = await place.granted()
+    for headers, paths in ((place.signed, "/events"), ({}, path)):
+        socket = place.socket(paths, additional_headers=headers, origin="http://evil.example")
+        assert await refusal(socket) == 403
+        own = f"http://127.0.0.1:{place.port}"
+        async with place.socket(paths, additional_headers=headers, origin=own) as socket:
+            await begun(socket)
+
+
+async def test_a_stream_may_be_granted_only_by_who_may_read_it(
+    app: Ferryman, place: Place, make_key: Any
+) -> None:
+    await app.named("add").using(id="theirs", user="them").aenqueue(1)
+    mine, _ = await make_key("read", user="me")
+    blind, _ = await make_key("enqueue")
+    base = f"http://127.0.0.1:{place.port}/api/v1"
+    async with httpx.AsyncClient(base_url=base) as client:
+        for key, body, status in (
+            ("", {}, 401),
+            (blind, {}, 403),
+            (mine, {"job_id": "theirs"}, 404),
+            (mine, {"user": "them"}, 403),
+            (mine, {"expires_in": 0}, 422),
+        ):
+            headers = {"authorization": f"Bearer {key}"} if key else {}
+            answer = await client.post("/streams", json=body, headers=headers)
+            assert answer.status_code == status, body
+        whole = await client.post("/streams", json={}, headers={"authorization": f"Bearer {mine}"})
+    path = whole.json()["path"].removeprefix("/api/v1")
+    async with place.socket(path) as socket:  # the key's own user, though none was named
+        await begun(socket)
+        await app.named("add").using(id="hidden", user="them").aenqueue(1)
+        await app.named("add").using(id="mine", user="me").aenqueue(1)
+        assert (await ids_until(socket, "mine"))[0] == ["mine"]
+
+
+async def test_a_socket_of_a_revoked_key_ends(app: Ferryman, place: Place, make_key: Any) -> None:
+    key, id = await make_key("read")
+    headers = {"authorization": f"Bearer {key}"}
+    async with place.socket("/events", additional_headers=headers) as socket:
+        await begun(socket)
+        await (await app.store()).revoke_key(id)
+        closed = await end_of(socket)
+    assert closed.rcvd is not None
+    assert closed.rcvd.code == GOING_AWAY
+
+
+async def test_a_socket_that_is_read_too_slowly_is_cut(
+    app: Ferryman, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "ROOM", 100)
+    path = await place.granted()
+    service = place.served.state.service
+    many = app.named("add").using(user="u" * 250)
+    async with place.socket(path, max_queue=1) as slow, place.socket(path) as quick:
+        await begun(quick)
+        rounds = 0
+        async with asyncio.timeout(60):
+            while not service.hub.cut:  # until no buffer on the way takes any more
+                rounds += 1
+                await many.using(id=f"last-{rounds}").aenqueue(1)
+                await many.aenqueue_many([(number,) for number in range(40)])
+                await ids_until(quick, f"last-{rounds}")
+            closed = await end_of(slow)
+        assert closed.rcvd is None or closed.rcvd.code == TOO_SLOW
+        assert service.hub.listeners == 1
+        await many.using(id="after").aenqueue(1)
+        await ids_until(quick, "after")
