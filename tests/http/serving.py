@@ -12,10 +12,12 @@ import uvicorn
 
 
 @contextlib.asynccontextmanager
-async def serving(served: Any, port: int = 0) -> AsyncIterator[int]:
-    """The port on which a service answers."""
+async def serving(served: Any, port: int = 0, buffer: int = 0) -> AsyncIterator[int]:
+    """The port on which a service answers; `buffer` is what the system keeps for one reader."""
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if buffer:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     taken.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         served,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ class Place(NamedTuple):
         """Headers with the key."""
         return {"authorization": f"Bearer {self.key}"}
 
-    def socket(self, path: str, **options: Any) -> connect:
+    def open(self, path: str, **options: Any) -> connect:
         """A WebSocket to a path below the API."""
         return connect(f"ws://127.0.0.1:{self.port}/api/v1{path}", proxy=None, **options)
 
@@ -45,7 +46,7 @@ async def place(app: Ferryman, make_key: Any) -> AsyncIterator[Place]:
     """A service that asks for keys."""
     key, _ = await make_key("read")
     served = create_app(app, rate=0)
-    async with serving(served) as port:
+    async with serving(served, buffer=8192) as port:
         yield Place(port, served, key)
     await app.aclose()
 
@@ -84,17 +85,20 @@ async def test_a_socket_tells_what_is_wanted_and_goes_on_where_it_left_off(
     path, headers = "/events?queue=math&user=ann", place.signed
     if granted:
         path, headers = await place.granted(queue="math", user="ann") + "?", {}
-    mine = app.named("add").using(user="ann")
-    async with place.socket(path, additional_headers=headers) as socket:
+
+    async def enqueue(id: str) -> None:
+        await app.named("add").using(id=id, user="ann").aenqueue(1)
+
+    async with place.open(path, additional_headers=headers) as socket:
         await begun(socket)
         await app.named("step").using(id="other-queue", user="ann").aenqueue(1)
         await app.named("add").using(id="other-user", user="bob").aenqueue(1)
-        await mine.using(id="one").aenqueue(1)
+        await enqueue("one")
         told, last = await ids_until(socket, "one")
     assert told == ["one"]
-    await mine.using(id="meanwhile").aenqueue(1)
-    async with place.socket(f"{path}&after={last}", additional_headers=headers) as socket:
-        await mine.using(id="two").aenqueue(1)
+    await enqueue("meanwhile")
+    async with place.open(f"{path}&after={last}", additional_headers=headers) as socket:
+        await enqueue("two")
         assert (await ids_until(socket, "two"))[0] == ["meanwhile", "two"]
 
 
@@ -106,13 +110,13 @@ async def test_a_jobs_socket_tells_all_and_goes_on_by_number(app: Ferryman, plac
         ("/jobs/one/events", place.signed),
         (await place.granted(job_id=job.id), {}),
     ):
-        async with place.socket(path, additional_headers=headers) as socket:
+        async with place.open(path, additional_headers=headers) as socket:
             first = [json.loads(await socket.recv()) for _ in range(3)]
         states = [one["data"]["target"] for one in first]
         assert states == ["queued", "running", "succeeded"]
         number = first[0]["id"]
         again = f"{path}?after={number}"
-        async with place.socket(again, additional_headers=headers) as socket:
+        async with place.open(again, additional_headers=headers) as socket:
             assert json.loads(await socket.recv()) == first[1]
 
 
@@ -132,22 +136,22 @@ async def test_a_socket_without_a_right_to_it_is_refused(
     blind, _ = await make_key("enqueue")
     path = await place.granted(job_id="theirs")
     for wrong in ("/events", "/jobs/theirs/events", "/streams/none", f"{path[:-4]}AAAA"):
-        assert await refusal(place.socket(wrong)) == 401
+        assert await refusal(place.open(wrong)) == 401
     for key, wanted in ((blind, 403), (mine, 404)):
         headers = {"authorization": f"Bearer {key}"}
-        socket = place.socket("/jobs/theirs/events", additional_headers=headers)
+        socket = place.open("/jobs/theirs/events", additional_headers=headers)
         assert await refusal(socket) == wanted
     headers = {"authorization": f"Bearer {mine}"}
-    assert await refusal(place.socket("/events?user=them", additional_headers=headers)) == 403
+    assert await refusal(place.open("/events?user=them", additional_headers=headers)) == 403
 
 
 async def test_a_page_of_another_origin_opens_no_socket(place: Place) -> None:
     path = await place.granted()
     for headers, paths in ((place.signed, "/events"), ({}, path)):
-        socket = place.socket(paths, additional_headers=headers, origin="http://evil.example")
+        socket = place.open(paths, additional_headers=headers, origin="http://evil.example")
         assert await refusal(socket) == 403
         own = f"http://127.0.0.1:{place.port}"
-        async with place.socket(paths, additional_headers=headers, origin=own) as socket:
+        async with place.open(paths, additional_headers=headers, origin=own) as socket:
             await begun(socket)
 
 
@@ -171,7 +175,7 @@ async def test_a_stream_may_be_granted_only_by_who_may_read_it(
             assert answer.status_code == status, body
         whole = await client.post("/streams", json={}, headers={"authorization": f"Bearer {mine}"})
     path = whole.json()["path"].removeprefix("/api/v1")
-    async with place.socket(path) as socket:  # the key's own user, though none was named
+    async with place.open(path) as socket:  # the key's own user, though none was named
         await begun(socket)
         await app.named("add").using(id="hidden", user="them").aenqueue(1)
         await app.named("add").using(id="mine", user="me").aenqueue(1)
@@ -181,7 +185,7 @@ async def test_a_stream_may_be_granted_only_by_who_may_read_it(
 async def test_a_socket_of_a_revoked_key_ends(app: Ferryman, place: Place, make_key: Any) -> None:
     key, id = await make_key("read")
     headers = {"authorization": f"Bearer {key}"}
-    async with place.socket("/events", additional_headers=headers) as socket:
+    async with place.open("/events", additional_headers=headers) as socket:
         await begun(socket)
         await (await app.store()).revoke_key(id)
         closed = await end_of(socket)
@@ -196,17 +200,21 @@ async def test_a_socket_that_is_read_too_slowly_is_cut(
     path = await place.granted()
     service = place.served.state.service
     many = app.named("add").using(user="u" * 250)
-    async with place.socket(path, max_queue=1) as slow, place.socket(path) as quick:
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    narrow.connect(("127.0.0.1", place.port))
+    unread = place.open(path, max_queue=1, compression=None, sock=narrow)
+    async with unread as slow, place.open(path) as quick:
         await begun(quick)
         rounds = 0
         async with asyncio.timeout(60):
             while not service.hub.cut:  # until no buffer on the way takes any more
                 rounds += 1
-                await many.using(id=f"last-{rounds}").aenqueue(1)
                 await many.aenqueue_many([(number,) for number in range(40)])
+                await app.named("add").using(id=f"last-{rounds}").aenqueue(1)
                 await ids_until(quick, f"last-{rounds}")
             closed = await end_of(slow)
         assert closed.rcvd is None or closed.rcvd.code == TOO_SLOW
         assert service.hub.listeners == 1
-        await many.using(id="after").aenqueue(1)
+        await app.named("add").using(id="after").aenqueue(1)
         await ids_until(quick, "after")
