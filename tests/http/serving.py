@@ -12,12 +12,10 @@ import uvicorn
 
 
 @contextlib.asynccontextmanager
-async def serving(served: Any, port: int = 0, buffer: int = 0) -> AsyncIterator[int]:
-    """The port on which a service answers; `buffer` is what the system keeps for one reader."""
+async def serving(served: Any, port: int = 0) -> AsyncIterator[int]:
+    """The port on which a service answers."""
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if buffer:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     taken.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         served,

@@ -193,7 +193,9 @@ async def test_steady_traffic_does_not_keep_a_reader_from_the_hub(served: Any) -
     for _ in range(ROOM):
         store.happen("a")
     service, listener = served(store), Listener(Wish())
-    frames = follow_all(service, listener, msgspec.json.encode(dict.fromkeys(QUEUES, 0)).decode())
+    frames: Any = follow_all(
+        service, listener, msgspec.json.encode(dict.fromkeys(QUEUES, 0)).decode()
+    )
     told: list[int] = []
     async with asyncio.timeout(60):
         async for frame in frames:

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, NamedTuple
 
 import httpx
@@ -12,8 +11,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ferryman import Ferryman
-from ferryman.http import create_app, hub
-from ferryman.http.streams import GOING_AWAY, TOO_SLOW
+from ferryman.http import HttpOptions, create_app
+from ferryman.http.following import Frame
+from ferryman.http.hub import ROOM, Batch, Listener, Wish
+from ferryman.http.service import Service
+from ferryman.http.streams import GOING_AWAY, TOO_SLOW, Opened, serve_socket
 from tests.http.serving import serving
 
 
@@ -46,7 +48,7 @@ async def place(app: Ferryman, make_key: Any) -> AsyncIterator[Place]:
     """A service that asks for keys."""
     key, _ = await make_key("read")
     served = create_app(app, rate=0)
-    async with serving(served, buffer=8192) as port:
+    async with serving(served) as port:
         yield Place(port, served, key)
     await app.aclose()
 
@@ -148,8 +150,8 @@ async def test_a_socket_without_a_right_to_it_is_refused(
 async def test_a_page_of_another_origin_opens_no_socket(place: Place) -> None:
     path = await place.granted()
     for headers, paths in ((place.signed, "/events"), ({}, path)):
-        socket = place.open(paths, additional_headers=headers, origin="http://evil.example")
-        assert await refusal(socket) == 403
+        foreign = place.open(paths, additional_headers=headers, origin="http://evil.example")
+        assert await refusal(foreign) == 403
         own = f"http://127.0.0.1:{place.port}"
         async with place.open(paths, additional_headers=headers, origin=own) as socket:
             await begun(socket)
@@ -193,28 +195,44 @@ async def test_a_socket_of_a_revoked_key_ends(app: Ferryman, place: Place, make_
     assert closed.rcvd.code == GOING_AWAY
 
 
-async def test_a_socket_that_is_read_too_slowly_is_cut(
-    app: Ferryman, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub, "ROOM", 100)
-    path = await place.granted()
-    service = place.served.state.service
-    many = app.named("add").using(user="u" * 250)
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    narrow.connect(("127.0.0.1", place.port))
-    unread = place.open(path, max_queue=1, compression=None, sock=narrow)
-    async with unread as slow, place.open(path) as quick:
-        await begun(quick)
-        rounds = 0
-        async with asyncio.timeout(60):
-            while not service.hub.cut:  # until no buffer on the way takes any more
-                rounds += 1
-                await many.aenqueue_many([(number,) for number in range(40)])
-                await app.named("add").using(id=f"last-{rounds}").aenqueue(1)
-                await ids_until(quick, f"last-{rounds}")
-            closed = await end_of(slow)
-        assert closed.rcvd is None or closed.rcvd.code == TOO_SLOW
-        assert service.hub.listeners == 1
-        await app.named("add").using(id="after").aenqueue(1)
-        await ids_until(quick, "after")
+class Unread:
+    """A WebSocket whose other end takes nothing."""
+
+    def __init__(self) -> None:
+        self.stuck = asyncio.Event()
+        self.closed: tuple[int, str] | None = None
+
+    async def accept(self) -> None:
+        """It is opened."""
+
+    async def send_text(self, _: str) -> None:
+        """It never gets through."""
+        self.stuck.set()
+        await asyncio.Event().wait()
+
+    async def receive_text(self) -> str:
+        """Nothing comes."""
+        await asyncio.Event().wait()
+        return ""
+
+    async def close(self, code: int, reason: str) -> None:
+        """It is closed."""
+        self.closed = (code, reason)
+
+
+async def test_a_socket_that_is_read_too_slowly_is_cut(app: Ferryman) -> None:
+    async def frames() -> AsyncGenerator[Frame, None]:
+        yield Frame(event="events", data=b"[]")
+
+    service, socket, listener = Service(app, HttpOptions()), Unread(), Listener(Wish())
+    await service.hub.join(listener)
+    opened: Any = socket
+    served = asyncio.create_task(serve_socket(opened, Opened(frames(), listener, service.hub)))
+    async with asyncio.timeout(20):
+        await socket.stuck.wait()
+        fat: Any = tuple(range(ROOM + 1))
+        listener.put(Batch("1", fat))
+        await served
+    assert socket.closed == (TOO_SLOW, "read too slowly")
+    assert (service.hub.cut, service.hub.listeners) == (1, 0)
+    await service.close()
