@@ -63,6 +63,11 @@ class Site:
         while not self._server.started:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
 
+    def listeners(self) -> int:
+        """How many streams are open."""
+        number: int = self._served.state.service.hub.listeners
+        return number
+
     def stop(self) -> None:
         """Answer nobody any more."""
         self.run(self._stop())

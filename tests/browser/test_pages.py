@@ -1,9 +1,10 @@
 """The pages in a real browser, as an operator uses them."""
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ferryman import Ferryman, JobState
 from tests.browser.site import Site
@@ -24,6 +25,40 @@ def test_progress_and_log_are_seen_live(page: Page, site: Site, app: Ferryman) -
             gates[f"ark-{frame}"].set()
         expect(page.locator("h1 + .state")).to_contain_text("succeeded")
     expect(page.locator("#result")).to_have_text('"ark"')
+
+
+SNIPPET = Path(__file__).parents[2] / "docs/how-to/live-progress.md"
+
+
+def test_the_page_of_the_manual_goes_on_over_a_restart(
+    page: Page, site: Site, app: Ferryman
+) -> None:
+    job = app.tasks["render"].using(id="ark-again").enqueue("again")
+    found = re.search("```html\n(.*?)```", SNIPPET.read_text(), re.DOTALL)
+    assert found is not None
+    asked: list[int] = []
+
+    def grant(route: Route) -> None:
+        answer = page.request.post(f"{site.url}api/v1/streams", data={"job_id": job.id})
+        asked.append(answer.status)
+        route.fulfill(json=answer.json())
+
+    page.route("**/my/page", lambda route: route.fulfill(body=found[1], content_type="text/html"))
+    page.route("**/my/receipts/17/stream", grant)
+    page.goto(f"{site.url}my/page")
+    while site.listeners() == 0:
+        page.wait_for_timeout(20)
+    site.stop()
+    site.start()  # with another secret: the address that the page holds is over
+    while site.listeners() == 0:
+        page.wait_for_timeout(20)
+    assert asked == [201, 201]
+    with site.worker():
+        for frame in (1, 2, 3):
+            expect(page.locator("#said")).to_have_text(f"frame {frame}")
+            gates[f"again-{frame}"].set()
+    while site.listeners() > 0:  # it leaves when the job has ended
+        page.wait_for_timeout(20)
 
 
 def test_a_dead_letter_is_retried(page: Page, site: Site, app: Ferryman) -> None:

@@ -41,7 +41,7 @@ class ModelOnlookers:
             raise ConfigError(f"{cursor!r} is not a cursor of this store")
         first = int(number)
         found = tuple(self.data.feed[first : first + limit])
-        return FeedPage(found, f"feed-{first + len(found)}")
+        return FeedPage(found, f"feed-{first + len(found)}", more=len(found) == limit)
 
     async def wait_for_events(self, timeout: float) -> None:
         await asyncio.sleep(min(timeout, 0.01))

@@ -77,6 +77,23 @@ async def test_pages_join_without_gap_or_repeat(world: World, limit: int) -> Non
         assert own == await world.store.events(f"job-{number}")
 
 
+async def test_a_page_says_whether_there_is_more(world: World) -> None:
+    cursor = await start(world.store)
+    await world.submit(*(f"job-{number}" for number in range(JOBS)))
+    page = await world.store.feed(cursor, limit=JOBS // 2)
+    assert page.more
+    pages = [page]
+    while pages[-1].more and len(pages) <= 4:
+        await world.submit(f"meanwhile-{len(pages)}")
+        pages.append(await world.store.feed(pages[-1].cursor, limit=JOBS // 2))
+    # Steady traffic does not keep whoever reads on from coming to an end.
+    assert len(pages) <= 4
+    found = [event.job_id for page in pages for event in page.events]
+    assert len(set(found)) == len(found) == JOBS + len(pages) - 1
+    await world.submit("later")
+    assert not (await world.store.feed(pages[-1].cursor)).more
+
+
 async def test_readers_do_not_disturb_each_other(world: World) -> None:
     first = await start(world.store)
     await world.submit("a")

@@ -34,6 +34,22 @@ class FeedLeavesOut(ModelStore):
         return FeedPage(page.events, f"feed-{int(page.cursor[5:]) + 1}")
 
 
+class FeedEndsTooSoon(ModelStore):
+    """A page that is full says that nothing follows."""
+
+    async def feed(self, cursor: str | None, *, limit: int = 500) -> FeedPage:
+        page = await super().feed(cursor, limit=limit)
+        return msgspec.structs.replace(page, more=False)
+
+
+class FeedNeverEnds(ModelStore):
+    """A page with anything in it says that more follows."""
+
+    async def feed(self, cursor: str | None, *, limit: int = 500) -> FeedPage:
+        page = await super().feed(cursor, limit=limit)
+        return msgspec.structs.replace(page, more=bool(page.events))
+
+
 class FeedFromTheBeginning(ModelStore):
     """Who asks for what happens from now on gets what happened before."""
 
@@ -109,6 +125,8 @@ PLANTED = [
     Planted(FeedRepeats, test_feed.test_pages_join_without_gap_or_repeat, (3,)),
     Planted(FeedRepeats, test_feed.test_changes_in_several_processes_are_all_told),
     Planted(FeedLeavesOut, test_feed.test_pages_join_without_gap_or_repeat, (3,)),
+    Planted(FeedEndsTooSoon, test_feed.test_a_page_says_whether_there_is_more),
+    Planted(FeedNeverEnds, test_feed.test_a_page_says_whether_there_is_more),
     Planted(FeedFromTheBeginning, test_feed.test_the_feed_tells_what_happens_from_now_on),
     Planted(EveryProgressKept, test_feed.test_progress_is_told_and_the_newest_is_kept),
     Planted(ReportsUnderAnyToken, test_feed.test_a_report_under_an_old_token_is_not_told),

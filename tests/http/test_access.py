@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi.dependencies.utils import get_dependant
 from fastapi.routing import iter_route_contexts
+from starlette.requests import HTTPConnection
 
 from ferryman import Ferryman
 from ferryman.http import Principal, Scope, create_app
@@ -176,14 +177,11 @@ async def test_the_service_forgets_a_key_that_it_revoked_itself_at_once(
 
 
 async def test_a_host_may_say_who_it_is(app: Ferryman) -> None:
-    async def somebody(connection: Any) -> Principal:
+    async def somebody(connection: HTTPConnection) -> Principal:
         return Principal(
             name=connection.headers["x-person"], scopes=frozenset({Scope.READ}), user="them"
         )
 
-    from starlette.requests import HTTPConnection
-
-    somebody.__annotations__["connection"] = HTTPConnection
     made = create_app(app, auth=somebody)
     async with caller_of(made) as client:
         await app.named("add").using(id="theirs", user="them").aenqueue(1)
@@ -290,6 +288,79 @@ async def test_who_may_only_enqueue_is_not_shown_the_jobs_of_others(
         assert '"b"' not in refused.text
         assert (await me.post("/tasks/add/jobs", json=body)).status_code == 200
     await served.state.service.close()
+
+
+async def test_a_job_of_another_user_is_not_named_where_it_is_in_the_way(
+    app: Ferryman, make_key: Any
+) -> None:
+    await app.named("add").using(id="theirs", user="them", unique="u").aenqueue(1)
+    await app.named("add").using(id="mine", user="me", unique="v").aenqueue(1)
+    mine, _ = await make_key("read", "enqueue", user="me")
+    blind, _ = await make_key("enqueue")
+    served = create_app(app, rate=0)
+    for key, unique, named in ((mine, "u", ""), (blind, "u", ""), (mine, "v", "mine")):
+        async with caller_of(served, key) as client:
+            body = {"arguments": {"a": 1}, "unique": unique}
+            refused = await client.post("/tasks/add/jobs", json=body)
+            assert refused.status_code == 409
+            assert refused.json().get("job_id", "") == named
+            assert "theirs" not in refused.text
+    await served.state.service.close()
+
+
+async def test_an_idempotency_key_shows_no_job_of_others(app: Ferryman, make_key: Any) -> None:
+    await app.named("add").using(id="theirs", unique="u").aenqueue(1234)
+    blind, _ = await make_key("enqueue")
+    served = create_app(app, rate=0)
+    async with caller_of(served, blind) as client:
+        headers = {"idempotency-key": "one"}
+        body = {"arguments": {"a": 1}, "unique": "u", "on_conflict": "return"}
+        met = await client.post("/tasks/add/jobs", json=body, headers=headers)
+        assert met.status_code == 409
+        assert "1234" not in met.text
+        own = {"arguments": {"a": 5}}
+        first = await client.post("/tasks/add/jobs", json=own, headers=headers)
+        assert first.status_code == 201
+        made_up = await client.post("/tasks/add/jobs", json={**own, "id": first.json()["id"]})
+        assert made_up.status_code == 422
+    await served.state.service.close()
+
+
+async def test_callers_of_a_host_have_idempotency_keys_of_their_own(app: Ferryman) -> None:
+    async def somebody(connection: HTTPConnection) -> Principal:
+        name = connection.headers["x-person"]
+        return Principal(name=name, scopes=frozenset({Scope.ENQUEUE, Scope.READ}))
+
+    made = create_app(app, auth=somebody)
+    ids = []
+    async with caller_of(made) as client:
+        for person in ("ada", "bob", "ada"):
+            answer = await client.post(
+                "/tasks/add/jobs",
+                json={"arguments": {"a": 1}},
+                headers={"x-person": person, "idempotency-key": "one"},
+            )
+            ids.append((answer.status_code, answer.json()["id"]))
+    assert [status for status, _ in ids] == [201, 201, 200]
+    assert ids[0][1] == ids[2][1] != ids[1][1]
+    await made.state.service.close()
+
+
+async def test_who_may_not_read_learns_nothing_of_jobs_by_acting_on_them(
+    served: Any, make_key: Any
+) -> None:
+    blind, _ = await make_key("operate")
+    bulk = {"action": "cancel", "where": {"text": "1"}, "dry_run": True}
+    async with caller_of(served, blind) as client:
+        for id in ("theirs", "none"):
+            for act in ("cancel", "retry", "discard"):
+                assert (await client.post(f"/jobs/{id}/{act}")).status_code == 403
+            page = await client.get(f"http://localhost/jobs/{id}/edit")
+            assert page.status_code == 403
+        assert (await client.post("/jobs/bulk", json=bulk)).status_code == 403
+        asked = await client.get("http://localhost/queues/math/purge")
+        assert asked.status_code == 403
+        assert (await client.post("/queues/math/pause")).status_code == 204
 
 
 async def test_a_form_of_endless_fields_is_refused(app: Ferryman, make_key: Any) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -12,11 +13,13 @@ from ferryman.domain.figures import Figures, Spread
 from ferryman.domain.job import QueueInfo, WorkerInfo
 from ferryman.domain.outcomes import Ending, Failure
 from ferryman.domain.states import JobState, Reason
-from ferryman.http import create_app
+from ferryman.http import create_app, views
+from ferryman.http.api import jobs as api
 from ferryman.http.dashboard import jobs as pages
 from ferryman.http.dashboard.charts import Range, series
 from ferryman.http.dashboard.phrases import distance, number, size, span
 from ferryman.stores.base import ClaimRequest
+from tests.http.conftest import caller_of
 
 NOW = datetime(2026, 5, 17, 12, 0, 0, tzinfo=UTC)
 
@@ -57,7 +60,7 @@ async def _fail(app: Ferryman, kinds: list[str]) -> None:
 async def test_jobs_with_an_error_are_all_found_once(
     app: Ferryman, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "LOOKED_AT", 90)
+    monkeypatch.setattr(api, "LOOKED_AT", 90)
     await _fail(app, ["a.Wanted" if n % 3 else "a.Other" for n in range(200)])
     seen: list[str] = []
     path: str | None = "/jobs?state=failed&error=a.Wanted"
@@ -71,6 +74,52 @@ async def test_jobs_with_an_error_are_all_found_once(
             break
         path = further[1].replace("&amp;", "&")
     assert len(seen) == len(set(seen)) == sum(1 for n in range(200) if n % 3)
+
+
+async def test_the_page_of_a_job_with_many_events_says_that_there_are_more(
+    app: Ferryman, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (views, pages, api):
+        monkeypatch.setattr(module, "EVENTS", 3)
+    job = await app.named("add").using(id="one").aenqueue(1)
+    for said in (False, True):
+        text = (await visitor.get("/jobs/one")).text
+        assert ("it has more" in text) is said
+        assert text.count("<b>queued</b>") == (2 if said else 1)
+        shown = (await visitor.get("/api/v1/jobs/one")).json()
+        assert (len(shown["events"]), shown["more_events"]) == ((3, True) if said else (1, False))
+        for _ in range(2):
+            await job.acancel()
+            await job.aretry()
+
+
+async def test_a_key_of_one_user_is_told_nothing_of_queues_and_workers(
+    app: Ferryman, make_key: Any
+) -> None:
+    await app.named("add").aenqueue_many([(number,) for number in range(7)])
+    await app.named("add").using(id="mine", user="me").aenqueue(1)
+    key, _ = await make_key("read", user="me")
+    everyone, _ = await make_key("read")
+    served = create_app(app, rate=0)
+    async with caller_of(served, key) as me, caller_of(served, everyone) as them:
+        async with app.worker(queues=["other"]):
+            mine = (await me.get("http://localhost/jobs/mine")).text
+            assert (await them.get("http://localhost/jobs/mine")).text.count("running worker") == 1
+        await app.queues.apause("math")
+        paused = (await me.get("http://localhost/jobs/mine")).text
+        assert "is paused" in (await them.get("http://localhost/jobs/mine")).text
+        await app.queues.aresume("math")
+        async with app.worker(queues=["math"]) as worker:
+            await worker.drain()
+            [live] = [one for one in await (await app.store()).workers() if one.live]
+            worker_named = f"{live.info.name} ("
+            ended = (await me.get("http://localhost/jobs/mine")).text
+            assert worker_named in (await them.get("http://localhost/jobs/mine")).text
+    for text in (mine, paused, ended):
+        assert "<h1>add</h1>" in text
+        for said in ("running worker", "paused", "8 jobs", "slot", worker_named, "has gone"):
+            assert said not in text
+    await served.state.service.close()
 
 
 async def test_dead_letters_are_grouped(app: Ferryman, visitor: httpx.AsyncClient) -> None:

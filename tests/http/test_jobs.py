@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from ferryman import Ferryman
-from ferryman.http import create_app
+from ferryman.domain.errors import StoreUnavailable
+from ferryman.http import create_app, selection
 from ferryman.http.limits import RateLimit
 from ferryman.http.problems import Problem
 from ferryman.http.tokens import Signer
@@ -116,6 +117,50 @@ async def test_many_jobs_are_steered_at_once(app: Ferryman, caller: httpx.AsyncC
     assert (await caller.get("/status")).json()["jobs"]["cancelled"] == 1200
     purged = await caller.post("/queues/default/purge")
     assert purged.json() == {"purged": 1}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_an_act_that_the_store_interrupts_is_recorded_and_told(
+    app: Ferryman, caller: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    await app.named("add").aenqueue_many([(number,) for number in range(25)])
+    store, calls = await app.store(), []
+    monkeypatch.setattr(selection, "BATCH", 10)
+    cancel = store.cancel
+
+    async def failing(ids: Any, **options: Any) -> Any:
+        calls.append(ids)
+        if len(calls) == 3:
+            raise StoreUnavailable("the server is away")
+        return await cancel(ids, **options)
+
+    async def refuses(_: Any) -> None:
+        raise StoreUnavailable("the server is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "cancel", failing)
+        if not recorded:
+            broken.setattr(store, "record", refuses)
+        answer = await caller.post("/jobs/bulk", json={"action": "cancel", "where": {}})
+    assert answer.status_code == 503
+    said = answer.json()
+    assert (said["title"], said["matched"], said["changed"]) == ("interrupted", 25, 20)
+    assert int(answer.headers["retry-after"]) >= 1
+    actions = (await caller.get("/actions")).json()["actions"]
+    assert [one["detail"][:16] for one in actions] == (["20 of 25 jobs, t"] if recorded else [])
+    rest = await caller.post("/jobs/bulk", json={"action": "cancel", "where": {"state": "queued"}})
+    assert rest.json()["changed"] == 5
+
+
+async def test_pages_of_an_error_are_full(
+    app: Ferryman, caller: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.named("add").aenqueue_many([(number,) for number in range(6)])
+    odd = iter(range(100))
+    monkeypatch.setattr(selection, "error_of", lambda _: ("E", "F")[next(odd) % 2])
+    params = {"error": "E", "state": "queued", "limit": "3"}
+    page = (await caller.get("/jobs", params=params)).json()
+    assert (len(page["jobs"]), page["cursor"], page["partial"]) == (3, None, False)
 
 
 async def test_pages_go_on_where_the_last_one_ended(

@@ -64,6 +64,20 @@ def never_refused(endpoint: F) -> F:
     return endpoint
 
 
+def needs_sight(who: Principal) -> None:
+    """Refuse a key that may not read: the answer shows jobs, or tells which there are.
+
+    Raises:
+        Problem: 403.
+    """
+    if not who.may(Scope.READ):
+        raise Problem(
+            403,
+            "missing-scope",
+            "this shows jobs, and needs the scope read as well: ask for another key",
+        )
+
+
 def needs_all_users(who: Principal) -> None:
     """Refuse a key that is restricted to one user: the answer is about others, too.
 

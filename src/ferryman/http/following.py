@@ -1,25 +1,25 @@
 """What a stream says: from where its reader left off, without a gap and without a repeat.
 
-A reader joins the hub first and reads what is kept second, so nothing can happen in between. What
-comes both ways is told apart by the job and the number of the event.
+A reader of one job joins the hub first and reads what is kept second, so nothing can happen in
+between; what comes both ways is told apart by the number of the event.
+
+A reader of all jobs catches up by himself for as long as there is more, and the hub keeps nothing
+for him. Once it is past all that he read, he hears what it hands on from there, and reads a last
+time himself. What that told is all that can come twice. It is remembered until the hub is past it,
+too; before that the hub's cursors may be behind his, and who went on from one would be told again.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from typing import Final
 
 import msgspec
 
-from ferryman.domain.job import JobEvent
 from ferryman.http.hub import PAGE, Batch, Listener
 from ferryman.http.service import Service
 
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a stream says that it is still there."""
-
-OVERLAP: Final = 20_000
-"""Events that are remembered as told, while the hub may bring them again."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,37 +78,53 @@ async def follow_all(
         ConfigError: the cursor is not the store's.
     """
     store, hub = await service.store(), service.hub
+    listener.hears = False
     await hub.join(listener)
-    last = cursor or ""
     if cursor is None:  # so that whoever is cut before the first event knows where to go on
-        last = (await store.feed(None, limit=1)).cursor
-        yield Frame(id=last)
-    told: OrderedDict[tuple[str, int], None] = OrderedDict()
-    while cursor is not None:
+        cursor = (await store.feed(None, limit=1)).cursor
+        yield Frame(id=cursor)
+    told: set[tuple[str, int]] = set()
+    news: Batch | None = None
+    while not listener.over:
+        heard = listener.hears
         page = await store.feed(cursor, limit=PAGE)
         wanted = [event for event in page.events if listener.wish(event)]
-        batch = Batch(page.cursor, tuple(await hub.shown(store, wanted)), page.reset)
-        for event in wanted:
-            told[event.job_id, event.seq] = None
-        while len(told) > OVERLAP:
-            told.popitem(last=False)
-        for frame in _frames(batch) or [Frame(id=page.cursor)]:
+        if heard:
+            told.update((event.job_id, event.seq) for event in wanted)
+        cursor = page.cursor
+        batch = Batch(cursor, tuple(await hub.shown(store, wanted)), page.reset)
+        for frame in _frames(batch) or [Frame(id=cursor)]:
             yield frame
-        last = page.cursor
-        cursor = page.cursor if page.events else None
+        if page.more:
+            continue
+        while (news := await listener.settled(KEEP_ALIVE)) is None and not listener.over:
+            yield Frame(id=cursor)
+        if heard:
+            break
+    if news is not None:
+        fresh = (one for one in news.events if (one.event.job_id, one.event.seq) not in told)
+        news = msgspec.structs.replace(news, events=tuple(fresh))
+    del told
+    async for frame in _heard(listener, news, cursor):
+        yield frame
+
+
+async def _heard(
+    listener: Listener, news: Batch | None, cursor: str
+) -> AsyncGenerator[Frame, None]:
+    """What the hub hands on, beginning with `news`, and signs of life beside it."""
     sent = time.monotonic()
     while not listener.over:
-        found = await listener.next(KEEP_ALIVE)
         frames: list[Frame] = []
-        if found is not None:
-            last = found.cursor
-            fresh = tuple(one for one in found.events if not _forget(told, one.event))
-            frames = _frames(msgspec.structs.replace(found, events=fresh))
-        if not frames and (found is None or time.monotonic() - sent >= KEEP_ALIVE):
-            frames = [Frame(id=last)]
+        if news is not None:
+            cursor = news.cursor
+            frames = _frames(news)
+        if not frames and (news is None or time.monotonic() - sent >= KEEP_ALIVE):
+            frames = [Frame(id=cursor)]
         for frame in frames:
             yield frame
             sent = time.monotonic()
+        news = await listener.next(KEEP_ALIVE)
 
 
 def _frames(batch: Batch) -> list[Frame]:
@@ -119,8 +135,3 @@ def _frames(batch: Batch) -> list[Frame]:
         data = b"[" + b",".join(one.data for one in batch.events) + b"]"
         frames.append(Frame(id=batch.cursor, event="events", data=data))
     return frames
-
-
-def _forget(told: OrderedDict[tuple[str, int], None], event: JobEvent) -> bool:
-    """Whether an event was told before; it does not come a third time."""
-    return bool(told) and told.pop((event.job_id, event.seq), event) is None

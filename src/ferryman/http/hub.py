@@ -76,6 +76,8 @@ class Listener:
     Attributes:
         cut: called if it reads too slowly.
         over: it ends; `slow` says whether for that.
+        hears: whether it takes what the hub hands on; not while it catches up by itself.
+        asks: it wants to know when the hub is past all that was committed before it asked.
     """
 
     def __init__(self, wish: Wish, key_id: str = "") -> None:
@@ -83,6 +85,8 @@ class Listener:
         self.key_id = key_id
         self.over = False
         self.slow = False
+        self.hears = True
+        self.asks = False
         self.cut: Callable[[], object] = lambda: None
         self._waiting: deque[Batch] = deque()
         self._size = 0
@@ -90,6 +94,8 @@ class Listener:
 
     def put(self, batch: Batch) -> None:
         """Add what it will read next."""
+        if not self.hears:
+            return
         self._size += len(batch.events)
         if self._size > ROOM:
             self.slow = True
@@ -106,6 +112,31 @@ class Listener:
         self.over = True
         self._waiting.clear()
         self._bell.set()
+
+    def hear(self, cursor: str) -> None:
+        """Take what is handed on from now on; the hub stands at `cursor`."""
+        self.hears, self.asks = True, False
+        self.put(Batch(cursor))
+
+    async def settled(self, timeout: float) -> Batch | None:
+        """Once the hub is past all that is committed now: what it handed on meanwhile.
+
+        `None` if that took more than `timeout` seconds, or if it is over.
+        """
+        self.asks = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self.asks and not self.over:
+                    self._bell.clear()
+                    await self._bell.wait()
+        if self.asks or self.over:
+            return None
+        batches = [*self._waiting]
+        self._waiting.clear()
+        self._bell.clear()
+        self._size = 0
+        events = tuple(event for batch in batches for event in batch.events)
+        return Batch(batches[-1].cursor, events, any(batch.reset for batch in batches))
 
     async def next(self, timeout: float) -> Batch | None:
         """What comes next; `None` if nothing did within `timeout` seconds, or if it is over."""
@@ -230,12 +261,15 @@ class Hub:
 
     async def _follow(self, store: JobStore, cursor: str) -> None:
         while self.listeners and not self._closing():
+            asking = [listener for listener in self._of_all if listener.asks]
             page = await store.feed(cursor, limit=PAGE)
             cursor = page.cursor
             if page.events or page.reset:
                 shown = await self.shown(store, page.events)
                 self._hand_on(Batch(cursor, tuple(shown), page.reset))
-            if len(page.events) < PAGE:
+            if not page.more:
+                for listener in asking:
+                    listener.hear(cursor)
                 await self._check_keys(store)
                 await store.wait_for_events(TICK)
 
@@ -253,7 +287,7 @@ class Hub:
                 listener.put(Batch(batch.cursor, tuple(events)))
         for listener in list(self._of_all):
             wanted = tuple(one for one in batch.events if listener.wish(one.event))
-            listener.put(Batch(batch.cursor, wanted, batch.reset))
+            listener.put(msgspec.structs.replace(batch, events=wanted))
 
     async def _check_keys(self, store: JobStore) -> None:
         """End the streams of those whose key is good no more."""

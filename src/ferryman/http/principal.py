@@ -13,7 +13,7 @@ class Scope(StrEnum):
     ENQUEUE = "enqueue"
     """Ask for jobs."""
     OPERATE = "operate"
-    """Cancel, retry and discard jobs; pause, resume and purge queues."""
+    """Pause, resume and purge queues; with `read`, cancel, retry and discard jobs."""
     ADMIN = "admin"
     """All of these, and make and revoke keys."""
 
@@ -22,7 +22,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Someone who was recognised.
 
     Attributes:
-        name: shown in the record of operator actions.
+        name: shown in the record of operator actions; tells callers without an API key apart.
         scopes: what they may; `admin` is all of it.
         user: they see and touch the jobs of this user only; `None` is: of all.
         key_id: the API key they came with; empty where there is none.

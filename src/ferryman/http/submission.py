@@ -1,19 +1,25 @@
 """Jobs that callers ask for, by HTTP or from a page: checked against their task, and submitted."""
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ferryman.client.client import Client
 from ferryman.client.task import Task
-from ferryman.domain.errors import InvalidArguments
+from ferryman.domain.errors import InvalidArguments, JobExists
 from ferryman.domain.job import Job, NewJob
 from ferryman.http.bodies import NewJobBody
 from ferryman.http.principal import Principal, Scope
 from ferryman.http.problems import Problem
 from ferryman.masking import mask_text, secrets, unmask
 from ferryman.stores import JobStore
+
+KEYED: Final = "idem-"
+"""How the ids of jobs begin that were asked for with an `Idempotency-Key`."""
+
+TAKEN: Final = "the id, or the unique key, is taken: choose another"
+"""What is said to whoever may not see the job that has it."""
 
 
 def new_job(client: Client, name: str, body: NewJobBody, who: Principal, key: str = "") -> NewJob:
@@ -33,6 +39,12 @@ def new_job(client: Client, name: str, body: NewJobBody, who: Principal, key: st
     if key and body.id:
         raise Problem(
             422, "invalid-request", "an id makes a request repeatable: leave Idempotency-Key out"
+        )
+    if body.id is not None and body.id.startswith(KEYED):
+        raise Problem(
+            422,
+            "invalid-request",
+            f"ids that begin with {KEYED!r} are made of an Idempotency-Key: choose another",
         )
     options = {
         field: getattr(body, field)
@@ -56,9 +68,12 @@ def known_task(client: Client, name: str) -> Task[Any, Any]:
 
 
 def _id_of(who: Principal, task: str, key: str) -> str:
-    """The id of the job that a caller asks for with this key: always the same one."""
-    said = msgspec.json.encode((who.key_id, who.user, task, key))
-    return f"idem-{hashlib.sha256(said).hexdigest()[:40]}"
+    """The id of the job that a caller asks for with this key: always the same one.
+
+    A host's own callers have no API key, and are told apart by their names.
+    """
+    said = msgspec.json.encode((who.key_id, who.name, who.user, task, key))
+    return f"{KEYED}{hashlib.sha256(said).hexdigest()[:40]}"
 
 
 async def submit(
@@ -71,9 +86,16 @@ async def submit(
 
     Raises:
         JobExists: a unique key is held.
-        Problem: an id that was met belongs to another request (422) or to another user (409).
+        Problem: an id that was met belongs to another request (422) or to another user (409); a
+            unique key is held by a job that the caller may not see (409).
     """
-    submitted = await store.submit(jobs)
+    try:
+        submitted = await store.submit(jobs)
+    except JobExists as error:
+        [holder] = await store.get([error.job_id])
+        if holder is not None and who.may(Scope.READ) and who.user in (None, holder.user):
+            raise
+        raise Problem(409, "job-exists", TAKEN) from None
     found = await store.get([one.job_id for one in submitted])
     answers: list[tuple[Job, bool]] = []
     for asked, taken, job in zip(jobs, submitted, found, strict=True):
@@ -90,11 +112,12 @@ async def submit(
 def _check_met(asked: NewJob, job: Job, who: Principal, keyed: bool) -> None:
     """Refuse to answer with a job that is not the one that was asked for."""
     if who.user not in (None, job.user):
-        raise Problem(409, "job-exists", "the id, or the unique key, is taken: choose another")
+        raise Problem(409, "job-exists", TAKEN)
     is_other = (job.task, job.args) != (asked.task, asked.args)
-    if is_other and not keyed and not who.may(Scope.READ):  # it would be shown what it may not read
-        raise Problem(409, "job-exists", "the id, or the unique key, is taken: choose another")
-    if keyed and job.id == asked.id and is_other:
+    is_same_key = keyed and job.id == asked.id
+    if is_other and not is_same_key and not who.may(Scope.READ):  # it would see what it may not
+        raise Problem(409, "job-exists", TAKEN)
+    if is_other and is_same_key:
         raise Problem(
             422,
             "idempotency-key-reused",

@@ -12,6 +12,9 @@ from ferryman.domain.job import EventKind, Job, JobEvent, JobOptions, LogLine, P
 from ferryman.domain.outcomes import Failure
 from ferryman.domain.states import JobState, Reason
 
+EVENTS: Final = 1000
+"""Events of a job that are shown with it, the oldest."""
+
 PREVIEW: Final = 200
 """Characters of a job's arguments that a list shows."""
 
@@ -86,6 +89,7 @@ class JobView(JobSummary, frozen=True, kw_only=True):
         result: what it returned.
         runs: its deliveries, the oldest first.
         events: what happened to it, the oldest first.
+        more_events: there are more than these; the job's own event stream tells them all.
         created: false where a request for a job met one that was there already.
     """
 
@@ -94,6 +98,7 @@ class JobView(JobSummary, frozen=True, kw_only=True):
     options: JobOptions
     runs: tuple[Attempt, ...] = ()
     events: tuple[EventView, ...] = ()
+    more_events: bool = False
     created: bool = True
 
 
@@ -131,15 +136,17 @@ class Views:
     def job(
         self, job: Job, events: list[JobEvent] | tuple[JobEvent, ...] = (), created: bool = True
     ) -> JobView:
-        """A job with all that belongs to it."""
+        """A job with all that belongs to it; of its events, the first `EVENTS`."""
         known = self.secrets(job)
+        shown = events[:EVENTS]
         return JobView(
             **self._fields(job),
             arguments=self._masked_arguments(job),
             result=self._result(job),
             options=job.options,
-            runs=_runs(events, known),
-            events=tuple(event_view(event, known) for event in events),
+            runs=_runs(shown, known),
+            events=tuple(event_view(event, known) for event in shown),
+            more_events=len(events) > len(shown),
             created=created,
         )
 

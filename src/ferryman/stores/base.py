@@ -139,11 +139,14 @@ class FeedPage(msgspec.Struct, frozen=True):
         cursor: ASCII text without blanks that only the store understands.
         reset: the store does not have all that happened since the cursor that was given. Whoever
             follows reads the state anew; `cursor` is where the feed goes on from here.
+        more: there may be more by now. Where not, these are all that were committed before the
+            call, so whoever catches up is there, however much goes on to happen.
     """
 
     events: tuple[JobEvent, ...]
     cursor: str
     reset: bool = False
+    more: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Jobs: found, looked at, waited for, stopped, sent back, thrown away."""
 
+import logging
 import time
 from typing import Annotated, Final
 
@@ -7,23 +8,25 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from ferryman.domain.errors import IllegalTransition, JobExists, JobNotFound
+from ferryman.domain.errors import IllegalTransition, JobExists, JobNotFound, StoreError
 from ferryman.domain.job import Job
 from ferryman.http import selection, submission
 from ferryman.http.answers import answer
-from ferryman.http.api.parameters import Cursor, Filter, JobId, Limit, Operator, Reader, Served
-from ferryman.http.bodies import Body, BulkBody, RetryBody
+from ferryman.http.api.parameters import Cursor, Filter, JobId, JobOperator, Limit, Reader, Served
+from ferryman.http.bodies import Body, BulkBody, RetryBody, Where
 from ferryman.http.documents import says, takes
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem
 from ferryman.http.service import Service
-from ferryman.http.views import JobSummary, JobView
-from ferryman.stores.base import Verdict
+from ferryman.http.views import EVENTS, JobSummary, JobView
+from ferryman.stores import JobStore
+from ferryman.stores.base import Page, Verdict
 
 router = APIRouter(tags=["jobs"])
+logger = logging.getLogger("ferryman.http")
 
-EVENTS: Final = 1000
-"""Events of a job that are shown with it."""
+LOOKED_AT: Final = 500
+"""Jobs that one page looks at to find those with an error."""
 
 LONGEST_WAIT: Final = 60.0
 SLICE: Final = 5.0
@@ -52,12 +55,28 @@ async def list_jobs(
 ) -> Response:
     """A page of the jobs that match all that is given."""
     store = await service.store()
-    page = await store.page(selection.job_filter(where, who), limit=limit, cursor=cursor)
-    jobs = [job for job in page.jobs if selection.matches(job, where)]
-    partial = page.partial or len(jobs) < len(page.jobs)
-    return answer(
-        JobList(jobs=tuple(map(service.views.summary, jobs)), cursor=page.cursor, partial=partial)
-    )
+    page = await page_of(store, where, who, limit, cursor)
+    jobs = tuple(map(service.views.summary, page.jobs))
+    return answer(JobList(jobs=jobs, cursor=page.cursor, partial=page.partial))
+
+
+async def page_of(
+    store: JobStore, where: Where, who: Principal, limit: int, cursor: str | None
+) -> Page:
+    """A page; for an error, which the store cannot look for, of those that may be looked at.
+
+    Raises:
+        ConfigError: `cursor` was not made by this store.
+    """
+    wanted = selection.job_filter(where, who)
+    if where.error is None:
+        return await store.page(wanted, limit=limit, cursor=cursor)
+    page = await store.page(wanted, limit=LOOKED_AT, cursor=cursor)
+    places = [n for n, job in enumerate(page.jobs) if selection.matches(job, where)]
+    jobs = tuple(page.jobs[place] for place in places[:limit])
+    if len(places) > limit:  # only a page that ends there has the cursor of that place
+        page = await store.page(wanted, limit=places[limit - 1] + 1, cursor=cursor)
+    return Page(jobs, page.cursor, partial=page.cursor is not None and len(jobs) < limit)
 
 
 @router.get("/jobs/{job_id}", **says(JobView, 404))
@@ -74,7 +93,7 @@ async def show(service: Service, who: Principal, job_id: str) -> JobView:
     """
     store = await service.store()
     job = await selection.find(store, job_id, who)
-    return service.views.job(job, await store.events(job_id, limit=EVENTS))
+    return service.views.job(job, await store.events(job_id, limit=EVENTS + 1))
 
 
 @router.get("/jobs/{job_id}/wait", **says(JobView, 404))
@@ -99,7 +118,7 @@ async def wait_for_job(
 
 
 @router.post("/jobs/{job_id}/cancel", **says(JobView, 404, 409))
-async def cancel_job(service: Served, who: Operator, job_id: JobId) -> Response:
+async def cancel_job(service: Served, who: JobOperator, job_id: JobId) -> Response:
     """Cancel a job; the worker of a running one is asked to stop it."""
     return answer(await cancel(service, who, job_id))
 
@@ -124,7 +143,7 @@ async def cancel(service: Service, who: Principal, job_id: str) -> JobView:
     **says(JobView, 400, 404, 409, 413, 415),
     openapi_extra=takes(RetryBody, required=False),
 )
-async def retry_job(request: Request, service: Served, who: Operator, job_id: JobId) -> Response:
+async def retry_job(request: Request, service: Served, who: JobOperator, job_id: JobId) -> Response:
     """Send a failed or cancelled job back to its queue."""
     body = await _retry.read_or(request, RetryBody())
     return answer(await retry(service, who, job_id, body))
@@ -152,7 +171,7 @@ async def retry(service: Service, who: Principal, job_id: str, body: RetryBody) 
 
 
 @router.post("/jobs/{job_id}/discard", **says(None, 404, 409, status=204))
-async def discard_job(service: Served, who: Operator, job_id: JobId) -> Response:
+async def discard_job(service: Served, who: JobOperator, job_id: JobId) -> Response:
     """Delete a job that has ended, with its result and its events."""
     await discard(service, who, job_id)
     return Response(status_code=204)
@@ -178,7 +197,7 @@ async def discard(service: Service, who: Principal, job_id: str) -> Job:
     **says(selection.Bulk, 400, 413, 415),
     openapi_extra=takes(BulkBody),
 )
-async def bulk(request: Request, service: Served, who: Operator) -> Response:
+async def bulk(request: Request, service: Served, who: JobOperator) -> Response:
     """Cancel, retry or discard many jobs: those that are named, or all that match."""
     return answer(await act(service, who, await _bulk.read(request)))
 
@@ -187,7 +206,7 @@ async def act(service: Service, who: Principal, body: BulkBody) -> selection.Bul
     """Do something to many jobs.
 
     Raises:
-        Problem: it names neither jobs nor a filter, or both.
+        Problem: it names neither jobs nor a filter, or both; the store failed midway (503).
     """
     if (body.ids is None) == (body.where is None):
         raise Problem(
@@ -197,10 +216,35 @@ async def act(service: Service, who: Principal, body: BulkBody) -> selection.Bul
     ids, more = await selection.select(store, body.ids, body.where, who)
     if body.dry_run:
         return selection.Bulk(matched=len(ids), more=more, dry_run=True)
-    changed, refused = await selection.act(store, body.action, ids, who.name)
+    changed, wrong = 0, None
+    try:
+        for start in range(0, len(ids), selection.BATCH):
+            batch = ids[start : start + selection.BATCH]
+            changed += (await selection.act(store, body.action, batch, who.name))[0]
+    except StoreError as error:
+        wrong = error
     target = f"{len(ids)} jobs" if body.where is None else _told(body)
-    await service.record(who, body.action, target, f"{changed} of {len(ids)} jobs")
-    return selection.Bulk(matched=len(ids), changed=changed, refused=refused, more=more)
+    done = f"{changed} of {len(ids)} jobs{', then the store failed' if wrong else ''}"
+    try:
+        await service.record(who, body.action, target, done)
+    except StoreError as error:
+        logger.warning("not recorded: %s: %s %s: %s", who.name, body.action, target, done)
+        wrong = error
+    if wrong is not None:
+        raise _interrupted(len(ids), changed) from wrong
+    return selection.Bulk(matched=len(ids), changed=changed, refused=len(ids) - changed, more=more)
+
+
+def _interrupted(matched: int, changed: int) -> Problem:
+    return Problem(
+        503,
+        "interrupted",
+        f"the store failed after {changed} of {matched} jobs were changed, and maybe some more: "
+        "the same request goes on with the rest",
+        retry_after=2,
+        matched=matched,
+        changed=changed,
+    )
 
 
 def _told(body: BulkBody) -> str:

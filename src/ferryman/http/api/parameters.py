@@ -7,7 +7,7 @@ from pydantic import AwareDatetime
 
 from ferryman.domain.ids import check_key
 from ferryman.domain.states import JobState
-from ferryman.http.auth import needs
+from ferryman.http.auth import needs, needs_sight
 from ferryman.http.bodies import Where
 from ferryman.http.principal import Principal, Scope
 from ferryman.http.service import Service, service_of
@@ -18,6 +18,16 @@ Served = Annotated[Service, Depends(service_of)]
 Reader = Annotated[Principal, needs(Scope.READ)]
 Enqueuer = Annotated[Principal, needs(Scope.ENQUEUE)]
 Operator = Annotated[Principal, needs(Scope.OPERATE)]
+
+
+async def _job_operator(who: Operator) -> Principal:
+    needs_sight(who)
+    return who
+
+
+JobOperator = Annotated[Principal, Depends(_job_operator)]
+"""Who acts on jobs sees them, and learns which there are."""
+
 Admin = Annotated[Principal, needs(Scope.ADMIN)]
 Anyone = Annotated[Principal, needs(*Scope)]
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from ferryman.http import selection
 from ferryman.http.api import jobs as api
-from ferryman.http.api.parameters import Operator
+from ferryman.http.api.parameters import JobOperator
 from ferryman.http.bodies import BulkBody
 from ferryman.http.dashboard.phrases import counted
 from ferryman.http.dashboard.rendering import address
@@ -33,7 +33,7 @@ MEANS: Final = {
 
 
 @router.post("/bulk")
-async def bulk(seen: Seen, who: Operator) -> Response:
+async def bulk(seen: Seen, who: JobOperator) -> Response:
     """Ask, or do it where that was confirmed."""
     form = await seen.form()
     asked = dict(form).get("act", "")

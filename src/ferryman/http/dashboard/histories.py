@@ -44,7 +44,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timeline(
-    events: Sequence[JobEvent], secrets: Collection[str], workers: Sequence[WorkerStatus]
+    events: Sequence[JobEvent], secrets: Collection[str], workers: Sequence[WorkerStatus] | None
 ) -> list[Change]:
     """The changes of state, the latest first."""
     changes = [event for event in events if event.kind is EventKind.STATE]
@@ -63,7 +63,7 @@ def timeline(
     return entries[::-1]
 
 
-def attempts(runs: Sequence[Attempt], workers: Sequence[WorkerStatus]) -> list[Try]:
+def attempts(runs: Sequence[Attempt], workers: Sequence[WorkerStatus] | None) -> list[Try]:
     """The deliveries, the latest first."""
     tries = [
         Try(

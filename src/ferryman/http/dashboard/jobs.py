@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from ferryman import masking
 from ferryman.domain.errors import ConfigError, InvalidArguments, UnknownTask
-from ferryman.domain.job import Job
+from ferryman.domain.job import Job, QueueInfo, WorkerStatus
 from ferryman.domain.priority import priority_name
 from ferryman.domain.states import JobState
 from ferryman.http import selection
 from ferryman.http.api import jobs as api
-from ferryman.http.api.parameters import JobId, Operator, Reader
-from ferryman.http.bodies import RetryBody, Where
+from ferryman.http.api.parameters import JobId, JobOperator, Reader
+from ferryman.http.bodies import RetryBody
 from ferryman.http.dashboard.histories import attempts, log, timeline
 from ferryman.http.dashboard.notes import Standstill, worker_name
 from ferryman.http.dashboard.rendering import Notice, address
@@ -23,13 +23,11 @@ from ferryman.http.dashboard.search import Search
 from ferryman.http.dashboard.sight import EVERY, PageRoute, Seen, Sight
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem
-from ferryman.stores.base import Page
+from ferryman.http.views import EVENTS
 
 router = APIRouter(route_class=PageRoute)
 
 PAGE: Final = 50
-LOOKED_AT: Final = 500
-"""Jobs that one page looks at to find those with an error."""
 
 
 @router.get("/jobs")
@@ -38,7 +36,7 @@ async def list_jobs(seen: Seen, who: Reader) -> Response:
     search = Search.of(seen.request.query_params)
     store = await seen.store()
     try:
-        found = await _found(seen, who, search.where(), search.cursor or None)
+        found = await api.page_of(store, search.where(), who, PAGE, search.cursor or None)
     except ConfigError as error:
         raise Problem(422, "not-a-filter", str(error)) from error
     return seen.page(
@@ -56,31 +54,19 @@ async def list_jobs(seen: Seen, who: Reader) -> Response:
     )
 
 
-async def _found(seen: Sight, who: Principal, where: Where, cursor: str | None) -> Page:
-    """A page; for an error, which the store cannot look for, as much as may be looked at."""
-    store = await seen.store()
-    wanted = selection.job_filter(where, who)
-    if where.error is None:
-        return await store.page(wanted, limit=PAGE, cursor=cursor)
-    page = await store.page(wanted, limit=LOOKED_AT, cursor=cursor)
-    places = [n for n, job in enumerate(page.jobs) if selection.matches(job, where)]
-    jobs = tuple(page.jobs[place] for place in places[:PAGE])
-    if len(places) > PAGE:  # only a page that ends there has the cursor of that place
-        page = await store.page(wanted, limit=places[PAGE - 1] + 1, cursor=cursor)
-    partial = page.cursor is not None and len(jobs) < PAGE
-    return Page(jobs, page.cursor, partial=partial)
-
-
 @router.get("/jobs/{job_id}")
 async def show_job(seen: Seen, who: Reader, job_id: JobId) -> Response:
     """All about one job, live."""
     store = await seen.store()
     job = await selection.find(store, job_id, who)
-    events, workers, queues, now = await asyncio.gather(
-        store.events(job_id), store.workers(), store.queues(), store.now()
-    )
+    events, now = await asyncio.gather(store.events(job_id, limit=EVENTS + 1), store.now())
     view = seen.views.job(job, events)
+    del events[EVENTS:]
     secrets = seen.views.secrets(job)
+    queues: list[QueueInfo] | None = None
+    workers: list[WorkerStatus] | None = None
+    if who.user is None:  # else they are not this one's business
+        queues, workers = await asyncio.gather(store.queues(), store.workers())
     why = Standstill(view, now, queues, workers, _tries(seen, job)).explain()
     return seen.page(
         who,
@@ -117,14 +103,14 @@ def written(value: Any) -> str:
 
 
 @router.post("/jobs/{job_id}/cancel")
-async def cancel(seen: Seen, who: Operator, job_id: JobId) -> Response:
+async def cancel(seen: Seen, who: JobOperator, job_id: JobId) -> Response:
     """Cancel one job."""
     await api.cancel(seen.service, who, job_id)
     return seen.elsewhere(f"jobs/{job_id}", done="cancel", n="1")
 
 
 @router.get("/jobs/{job_id}/edit")
-async def edit(seen: Seen, who: Operator, job_id: JobId) -> Response:
+async def edit(seen: Seen, who: JobOperator, job_id: JobId) -> Response:
     """Ask for other arguments."""
     job = await selection.find(await seen.store(), job_id, who)
     return _editor(seen, who, job, written(seen.views.job(job).arguments))
@@ -144,7 +130,7 @@ def _editor(seen: Sight, who: Principal, job: Job, text: str, wrong: str = "") -
 
 
 @router.post("/jobs/{job_id}/retry")
-async def retry(seen: Seen, who: Operator, job_id: JobId) -> Response:
+async def retry(seen: Seen, who: JobOperator, job_id: JobId) -> Response:
     """Retry one job, with other arguments where some are given."""
     text = dict(await seen.form()).get("arguments")
     body = RetryBody()

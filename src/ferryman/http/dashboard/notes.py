@@ -49,28 +49,34 @@ ENDED: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 class Standstill:
-    """Why a job that could run does not."""
+    """Why a job that could run does not.
+
+    Args:
+        queues, workers: `None` for whoever may not know of those of others.
+        tries: how many attempts the job has, where that is known.
+    """
 
     def __init__(
         self,
         job: JobSummary,
         now: datetime,
-        queues: Sequence[QueueInfo],
-        workers: Sequence[WorkerStatus],
+        queues: Sequence[QueueInfo] | None,
+        workers: Sequence[WorkerStatus] | None,
         tries: int | None,
     ) -> None:
         self._job = job
         self._now = now
-        self._queue = next((one for one in queues if one.name == job.queue), None)
-        self._workers = [one for one in workers if one.live and job.queue in one.info.queues]
+        self._queue = next((one for one in queues or () if one.name == job.queue), None)
         self._all = workers
+        serving = [one for one in workers or () if one.live and job.queue in one.info.queues]
+        self._workers = serving
         self._tries = tries
 
     def explain(self) -> tuple[str, str, str] | None:
         """What is so, what it means, and how serious it is; `None` where nothing needs saying."""
         match self._job.state:
             case JobState.QUEUED:
-                return self._queued()
+                return None if self._all is None else self._queued()
             case JobState.SCHEDULED:
                 return self._scheduled()
             case JobState.WAITING:
@@ -114,8 +120,8 @@ class Standstill:
                 return "It is for later.", due, ""
 
     def _running(self) -> tuple[str, str, str] | None:
-        holder = next((one for one in self._all if one.info.id == self._job.worker), None)
-        if holder is None or not holder.live:
+        holders = [one for one in self._all or () if one.info.id == self._job.worker]
+        if self._all is not None and not any(one.live for one in holders):
             means = "The job is sent back to its queue, and starts on another worker."
             return "Its worker is lost.", means, "bad"
         if self._job.cancel_requested:
@@ -127,9 +133,12 @@ class Standstill:
         return None
 
 
-def worker_name(id: str | None, workers: Sequence[WorkerStatus]) -> str:
-    """A worker as people know it: its name, or the beginning of its id where it is gone."""
-    if not id:
-        return ""
+def worker_name(id: str | None, workers: Sequence[WorkerStatus] | None) -> str:
+    """A worker as people know it: its name, or the beginning of its id where it is gone.
+
+    Whoever may not know of workers (`None`) gets that beginning.
+    """
+    if not id or workers is None:
+        return (id or "")[:SHORT]
     known = next((one.info for one in workers if one.info.id == id), None)
     return f"{known.name} ({id[:SHORT]})" if known else f"{id[:SHORT]}, which has gone"

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from ferryman.domain.job import QueueInfo
 from ferryman.http.api import queues as api
-from ferryman.http.api.parameters import Operator, QueueName, Reader
+from ferryman.http.api.parameters import JobOperator, Operator, QueueName, Reader
 from ferryman.http.auth import needs_all_users
 from ferryman.http.dashboard.phrases import counted
 from ferryman.http.dashboard.rendering import address
@@ -45,7 +45,7 @@ async def resume(seen: Seen, who: Operator, queue: QueueName) -> Response:
 
 
 @router.get("/queues/{queue}/purge")
-async def ask_to_purge(seen: Seen, who: Operator, queue: QueueName) -> Response:
+async def ask_to_purge(seen: Seen, who: JobOperator, queue: QueueName) -> Response:
     """Ask whether all that has not started shall be cancelled."""
     needs_all_users(who)
     store = await seen.store()

@@ -84,7 +84,8 @@ class Feed:
         found = tuple(to_event(row) for row in rows)
         if not found and self._last(connection) < since.seq:
             return self._anew(connection)
-        return FeedPage(found, str(found[-1].seq if found else since.seq))
+        last = found[-1].seq if found else since.seq
+        return FeedPage(found, str(last), more=len(found) == limit)
 
     def _anew(self, connection: Connection) -> FeedPage:
         """The database is older than the cursor: it was restored, or is another one."""
@@ -146,7 +147,9 @@ class Feed:
             return self._anew(connection)
         found = tuple(to_event(row) for row in rows if row.seq is not None)
         seq = max(since.seq, found[-1].seq if found else 0)
-        return FeedPage(found, str(_Cursor(seq, here.following, tuple(here.running))))
+        new = sum(event.seq > since.seq for event in found)
+        place = _Cursor(seq, here.following, tuple(here.running))
+        return FeedPage(found, str(place), more=new == limit)
 
 
 _SNAPSHOT: Final = (

@@ -422,7 +422,8 @@ def history(target: Target, job_id: str) -> Call[tuple[Record, list[bytes]] | No
 
 
 class Stream(NamedTuple):
-    """A stretch of a queue's events: whether all of them are there, and where it goes on.
+    """A stretch of a queue's events: whether all of them are there, where it goes on, and whether
+    there is more.
 
     Each event is a job's id, its description and what happened, as they are stored.
     """
@@ -430,6 +431,7 @@ class Stream(NamedTuple):
     whole: bool
     period: bytes
     position: bytes
+    more: bool
     events: list[tuple[bytes, bytes, bytes]]
 
 
@@ -437,9 +439,9 @@ def feed(target: Target, after: bytes, period: bytes, limit: int, keep: int) -> 
     """What happened in a queue, which is written down for `keep` more milliseconds."""
 
     def read(reply: list[Any]) -> Stream:
-        code, listening, position, *rest = reply
+        code, listening, position, more, *rest = reply
         events = list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
-        return Stream(code == Code.APPLIED, listening, position, events)
+        return Stream(code == Code.APPLIED, listening, position, more == 1, events)
 
     return Call(load("queue", "feed"), target.prefix, [after, period, limit, keep], read)
 

@@ -83,7 +83,8 @@ class Feed(Hints):
         places = {name: _Place(one.period, one.position) for name, one in streams.items()}
         self._read_up_to = {name: place.position for name, place in places.items()}
         events = [_told(name, one) for name, stream in streams.items() for one in stream.events]
-        return FeedPage(tuple(events), _write(places))
+        more = any(stream.more for stream in streams.values())
+        return FeedPage(tuple(events), _write(places), more=more)
 
     async def _listened_to(self) -> Sequence[str]:
         """All queues; from before this is known, a new one writes from its first event on."""

@@ -4,7 +4,8 @@
 -- KEYS  prefix of the queue
 -- ARGV  1 position ('': from now on)   2 period of listening in which it was given ('': the queue
 --       was not known then)   3 limit   4 how long events are written down from now on (ms)
--- Returns code, period, position to go on from, then for each event: id, description, event
+-- Returns code, period, position to go on from, 1 if there is more behind it (else 0), then for each
+--         event: id, description, event
 -- Codes applied; stale: what happened since the position is not there any more
 -- include: telling
 
@@ -47,17 +48,20 @@ end
 local latest = redis.call('XREVRANGE', FEED, '+', '-', 'COUNT', 1)[1]
 local position = latest and latest[1] or '0-0'
 if after == '' then
-  return { CODE.applied, listening, position }
+  return { CODE.applied, listening, position, 0 }
 end
 -- Its first job is on its way: nothing has happened yet that could have been missed.
 local is_new = period == '' and redis.call('EXISTS', META) == 0
 if begun and not is_new or period ~= '' and period ~= listening or is_cut() then
-  return { CODE.stale, listening, position }
+  return { CODE.stale, listening, position, 0 }
 end
-local reply = { CODE.applied, listening, after }
+local reply = { CODE.applied, listening, after, 0 }
 for _, entry in ipairs(redis.call('XRANGE', FEED, '(' .. after, '+', 'COUNT', limit)) do
   local values, at = entry[2], #reply
   reply[3] = entry[1]
   reply[at + 1], reply[at + 2], reply[at + 3] = values[2], values[4], values[6]
+end
+if latest and is_before(reply[3], position) then
+  reply[4] = 1
 end
 return reply
