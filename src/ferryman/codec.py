@@ -263,6 +263,15 @@ class Signature:
         """The annotation of each parameter; of `*rest` and `**rest`, that of one item."""
         return self._kinds
 
+    def kind(self, name: str) -> Any:
+        """The annotation of what `gather` gives under a name."""
+        parameter = self._parameters.get(name)
+        if parameter is None:
+            rest = (n for n, p in self._parameters.items() if p.kind is p.VAR_KEYWORD)
+            return self._kinds.get(next(rest, ""), Any)
+        kind = self._kinds[name]
+        return list.__class_getitem__(kind) if parameter.kind is parameter.VAR_POSITIONAL else kind
+
     def spread(self, named: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments from one mapping by name, as other languages write it.
 

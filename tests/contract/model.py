@@ -27,6 +27,7 @@ from ferryman.domain.job import (
 from ferryman.domain.outcomes import MAX_KILLS, Ending, Failure
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import (
+    Accepts,
     ClaimRequest,
     Finding,
     JobFilter,
@@ -421,14 +422,23 @@ class ModelStore(ModelOnlookers):
         records = [self.data.records.get(job_id) for job_id in ids]
         return [record.job if record else None for record in records]
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self,
+        where: JobFilter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        accepts: Accepts | None = None,
+    ) -> Page:
         if cursor is not None and not (cursor.startswith("model-") and cursor[6:].isdigit()):
             raise ConfigError(f"{cursor!r} is no cursor of this store")
         before = int(cursor[6:]) if cursor else None
         found = [
             record
             for record in sorted(self.data.records.values(), key=lambda one: -one.number)
-            if matches(record.job, where) and (before is None or record.number < before)
+            if matches(record.job, where)
+            and (before is None or record.number < before)
+            and (accepts is None or accepts(record.job))
         ]
         more = f"model-{found[limit - 1].number}" if len(found) > limit else None
         return Page(tuple(record.job for record in found[:limit]), more)

@@ -13,7 +13,15 @@ from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Delivery, Job, JobEvent, NewJob, Submitted, WorkerInfo
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
-from ferryman.stores.base import ClaimRequest, JobFilter, Page, ProgressUpdate, Renewal, Verdict
+from ferryman.stores.base import (
+    Accepts,
+    ClaimRequest,
+    JobFilter,
+    Page,
+    ProgressUpdate,
+    Renewal,
+    Verdict,
+)
 from tests.clock import FakeClock
 from tests.contract import (
     test_cancel,
@@ -279,8 +287,15 @@ class PrunesTheLiving(ModelStore):
 class PagesRepeat(ModelStore):
     """The last job of a page is the first of the next."""
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
-        page = await super().page(where, limit=limit, cursor=cursor)
+    async def page(
+        self,
+        where: JobFilter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        accepts: Accepts | None = None,
+    ) -> Page:
+        page = await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
         if page.cursor is None or limit == 1:
             return page
         return Page(page.jobs, f"model-{int(page.cursor[6:]) + 1}")
@@ -289,11 +304,18 @@ class PagesRepeat(ModelStore):
 class AnyCursor(ModelStore):
     """Garbage begins again at the front."""
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self,
+        where: JobFilter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        accepts: Accepts | None = None,
+    ) -> Page:
         try:
-            return await super().page(where, limit=limit, cursor=cursor)
+            return await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
         except ConfigError:
-            return await super().page(where, limit=limit)
+            return await super().page(where, limit=limit, accepts=accepts)
 
 
 class PurgeOfTheQueuedOnly(ModelStore):

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from ferryman import codec
+from ferryman import codec, masking
+from ferryman.client.arguments import Arguments
 from ferryman.domain.errors import LeaseLost, NoCurrentJob
 from ferryman.domain.job import LINE_LENGTH, Delivery, LogLine, Progress
 from ferryman.domain.outcomes import Ending
@@ -69,7 +70,7 @@ def _line(level: int, msg: object, args: tuple[object, ...], exc_info: object) -
     error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
     if exc_info and error is not None:
         text += f": {type(error).__name__}: {error}"
-    return LogLine(logging.getLevelName(level).lower(), text[:LINE_LENGTH])
+    return LogLine(logging.getLevelName(level).lower(), text)
 
 
 class Completion(NamedTuple):
@@ -96,9 +97,14 @@ class JobContext:
     """
 
     def __init__(
-        self, delivery: Delivery, reporter: Reporter, completion: Completion | None = None
+        self,
+        delivery: Delivery,
+        reporter: Reporter,
+        completion: Completion | None = None,
+        signature: codec.Signature | None = None,
     ) -> None:
         self._delivery = delivery
+        self._arguments = Arguments(signature, delivery.args)
         self._completion = completion
         self._reporter = reporter
         self._cancelled = False
@@ -118,6 +124,8 @@ class JobContext:
         return JobLog(fields, self._keep)
 
     def _keep(self, line: LogLine) -> None:
+        # Before it is cut: half a secret is not known as one.
+        line = LogLine(line.level, self.hide(line.text)[:LINE_LENGTH])
         self._reporter.report(self._delivery, None, None, (line,))
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
@@ -125,7 +133,8 @@ class JobContext:
 
         Cheap in a tight loop: it never waits, and of many reports the last one is kept.
         """
-        self._reporter.report(self._delivery, Progress(current, total, message), None)
+        progress = Progress(current, total, message and self.hide(message))
+        self._reporter.report(self._delivery, progress, None)
 
     @property
     def cancelled(self) -> bool:
@@ -189,6 +198,14 @@ class JobContext:
                 f"this delivery of job {self.id} holds it no longer (token {self.token}), so it "
                 "cannot complete it: roll back, the job runs elsewhere or has ended"
             )
+
+    def hide(self, text: str) -> str:
+        """`text` without the secrets among the job's arguments; the worker calls it too.
+
+        What is kept of a job's words is written so. Later these arguments may not be known any
+        more: a retry may bring others.
+        """
+        return masking.hide(text, self._arguments.secrets)
 
     def request_cancel(self) -> None:
         """Set `cancelled`; called by the worker."""

@@ -102,7 +102,8 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs a reader wants; what is `None` matches all. Moments are of creation.
 
-    `text` is looked for in the arguments as they are stored, letter by letter.
+    `text` is looked for in the arguments as they are stored, letter by letter: not for somebody who
+    must not see the secrets among them, since what is found tells of them.
     """
 
     state: JobState | None = None
@@ -113,6 +114,10 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+Accepts = Callable[[Job], bool]
+"""Whether a reader wants a job, where no filter says so."""
 
 
 def as_stored(text: str) -> bytes:
@@ -377,8 +382,19 @@ class JobStore(Protocol):
         """The jobs of these ids, in this order."""
         ...
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self,
+        where: JobFilter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        accepts: Accepts | None = None,
+    ) -> Page:
         """A page of jobs, the newest first as far as the store's indexes can tell.
+
+        Args:
+            accepts: is asked of each job that the store looks at, possibly in another thread. What
+                it refuses leaves no trace: neither the cursor nor `partial` depends on it.
 
         Raises:
             ConfigError: `cursor` was not made by this store.

@@ -52,12 +52,10 @@ async def list_jobs(
 ) -> Response:
     """A page of the jobs that match all that is given."""
     store = await service.store()
-    page = await store.page(selection.job_filter(where, who), limit=limit, cursor=cursor)
-    jobs = [job for job in page.jobs if selection.matches(job, where)]
-    partial = page.partial or len(jobs) < len(page.jobs)
-    return answer(
-        JobList(jobs=tuple(map(service.views.summary, jobs)), cursor=page.cursor, partial=partial)
-    )
+    wanted, asked = selection.job_filter(where, who), selection.accepts(where, service.views)
+    page = await store.page(wanted, limit=limit, cursor=cursor, accepts=asked)
+    jobs = tuple(map(service.views.summary, page.jobs))
+    return answer(JobList(jobs=jobs, cursor=page.cursor, partial=page.partial))
 
 
 @router.get("/jobs/{job_id}", **says(JobView, 404))
@@ -143,8 +141,8 @@ async def retry(service: Service, who: Principal, job_id: str, body: RetryBody) 
     job = await selection.find(store, job_id, who)
     args = None
     if body.arguments is not None:
-        stored = service.views.arguments(job)
-        args = submission.edited_arguments(service.client, job, body.arguments, stored)
+        was = service.views.arguments(job)
+        args = submission.edited_arguments(service.client, job, body.arguments, was)
     [verdict] = await store.retry([job_id], args=args, by=who.name)
     _check(verdict, job_id, "retried: it is neither failed nor cancelled")
     await service.record(who, "retry", job_id, "with other arguments" if args else "")
@@ -194,7 +192,7 @@ async def act(service: Service, who: Principal, body: BulkBody) -> selection.Bul
             422, "invalid-request", "give either `ids` or `where` (an empty one is: all jobs)"
         )
     store = await service.store()
-    ids, more = await selection.select(store, body.ids, body.where, who)
+    ids, more = await selection.select(service, body.ids, body.where, who)
     if body.dry_run:
         return selection.Bulk(matched=len(ids), more=more, dry_run=True)
     changed, refused = await selection.act(store, body.action, ids, who.name)

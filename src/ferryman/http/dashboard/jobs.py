@@ -15,7 +15,7 @@ from ferryman.domain.states import JobState
 from ferryman.http import selection
 from ferryman.http.api import jobs as api
 from ferryman.http.api.parameters import JobId, Operator, Reader
-from ferryman.http.bodies import RetryBody, Where
+from ferryman.http.bodies import RetryBody
 from ferryman.http.dashboard.histories import attempts, log, timeline
 from ferryman.http.dashboard.notes import Standstill, worker_name
 from ferryman.http.dashboard.rendering import Notice, address
@@ -23,22 +23,21 @@ from ferryman.http.dashboard.search import Search
 from ferryman.http.dashboard.sight import EVERY, PageRoute, Seen, Sight
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem
-from ferryman.stores.base import Page
 
 router = APIRouter(route_class=PageRoute)
 
 PAGE: Final = 50
-LOOKED_AT: Final = 500
-"""Jobs that one page looks at to find those with an error."""
 
 
 @router.get("/jobs")
 async def list_jobs(seen: Seen, who: Reader) -> Response:
     """A page of jobs, chosen by its address."""
     search = Search.of(seen.request.query_params)
+    where, cursor = search.where(), search.cursor or None
+    wanted, asked = selection.job_filter(where, who), selection.accepts(where, seen.views)
     store = await seen.store()
     try:
-        found = await _found(seen, who, search.where(), search.cursor or None)
+        found = await store.page(wanted, limit=PAGE, cursor=cursor, accepts=asked)
     except ConfigError as error:
         raise Problem(422, "not-a-filter", str(error)) from error
     return seen.page(
@@ -54,21 +53,6 @@ async def list_jobs(seen: Seen, who: Reader) -> Response:
         task_names=sorted(seen.client.tasks),
         queue_names=sorted({task.policy.queue for task in seen.client.tasks.values()}),
     )
-
-
-async def _found(seen: Sight, who: Principal, where: Where, cursor: str | None) -> Page:
-    """A page; for an error, which the store cannot look for, as much as may be looked at."""
-    store = await seen.store()
-    wanted = selection.job_filter(where, who)
-    if where.error is None:
-        return await store.page(wanted, limit=PAGE, cursor=cursor)
-    page = await store.page(wanted, limit=LOOKED_AT, cursor=cursor)
-    places = [n for n, job in enumerate(page.jobs) if selection.matches(job, where)]
-    jobs = tuple(page.jobs[place] for place in places[:PAGE])
-    if len(places) > PAGE:  # only a page that ends there has the cursor of that place
-        page = await store.page(wanted, limit=places[PAGE - 1] + 1, cursor=cursor)
-    partial = page.cursor is not None and len(jobs) < PAGE
-    return Page(jobs, page.cursor, partial=partial)
 
 
 @router.get("/jobs/{job_id}")

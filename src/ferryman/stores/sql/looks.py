@@ -74,9 +74,17 @@ class Looks:
             return []
         return await self._engines.read.run_repeatable(self._readers.get, ids)
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self,
+        where: JobFilter,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        accepts: Accepts | None = None,
+    ) -> Page:
         """See `JobStore.page`."""
-        return await self._engines.read.run_repeatable(self._readers.page, where, limit, cursor)
+        work = self._readers.page
+        return await self._engines.read.run_repeatable(work, where, limit, cursor, accepts)
 
     async def count(self, where: JobFilter) -> int:
         """See `JobStore.count`."""

@@ -14,7 +14,7 @@ import msgspec
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Job
 from ferryman.domain.states import JobState
-from ferryman.stores.base import JobFilter, as_stored
+from ferryman.stores.base import Accepts, JobFilter, as_stored
 from ferryman.stores.valkey.calls import Position
 
 ORDER: Final = (
@@ -93,3 +93,19 @@ def matches(job: Job, where: JobFilter) -> bool:
 def indexed(where: JobFilter) -> bool:
     """Whether the indexes alone answer a filter."""
     return where == JobFilter(state=where.state, queue=where.queue)
+
+
+class Sieve(NamedTuple):
+    """What a listing lets through."""
+
+    where: JobFilter
+    accepts: Accepts | None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether the indexes alone answer it."""
+        return self.accepts is None and indexed(self.where)
+
+    def takes(self, job: Job) -> bool:
+        """Whether it lets a job through."""
+        return matches(job, self.where) and (self.accepts is None or self.accepts(job))
