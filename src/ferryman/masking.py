@@ -124,7 +124,7 @@ def mask_text(text: str, known: Collection[str] = ()) -> str:
 
 
 def unmask(value: Any, shown: Any, stored: Any, place: str = "arguments") -> Any:
-    """What is meant by `value`, which somebody made of `shown`, which is `stored` as `mask` gave it.
+    """What is meant by `value`, which somebody made of `shown`: that is `stored` without secrets.
 
     A mask that was left where it was stands for what is stored there. In a list that was changed,
     that place is known only of an item that is as it was shown, with as many of its like as there

@@ -134,7 +134,8 @@ def _hide_defaults(component: dict[str, Any]) -> None:
     """Publish no default that is a secret, or may hold one."""
     for name, field in component.get("properties", {}).items():
         marked = b'"writeOnly":true' in msgspec.json.encode(field)
-        if marked or is_secret_name(name) or isinstance(field.get("default"), dict | list):
+        may_hold = isinstance(field.get("default"), dict | list) and field["default"]
+        if marked or may_hold or is_secret_name(name):
             field.pop("default", None)
             field.pop("examples", None)
     for field in component.get("prefixItems", ()):  # nothing says what they are called
@@ -158,6 +159,7 @@ def _hook(foreign: dict[str, Any]) -> Any:
         )
         for inner, definition in made.pop("$defs", {}).items():
             foreign[f"{name}.{inner}"] = definition
+        _hide_defaults(made)
         return made
 
     return schema

@@ -105,9 +105,7 @@ def _check_met(asked: NewJob, job: Job, who: Principal, keyed: bool) -> None:
         )
 
 
-def edited_arguments(
-    client: Client, job: Job, arguments: dict[str, Any], was: Arguments
-) -> bytes:
+def edited_arguments(client: Client, job: Job, arguments: dict[str, Any], was: Arguments) -> bytes:
     """The arguments of a job that is retried with others.
 
     Args:

@@ -22,7 +22,9 @@ def describe(error: BaseException, hide: Callable[[str], str]) -> Failure:
     """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind)
-    return Failure(kind=name, message=hide(_text(error))[:MESSAGE_LIMIT], traceback=_end(hide(_frames(error))))
+    return Failure(
+        kind=name, message=hide(_text(error))[:MESSAGE_LIMIT], traceback=_end(hide(_frames(error)))
+    )
 
 
 def _full_name(kind: type) -> str:
