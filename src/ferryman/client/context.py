@@ -44,9 +44,15 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     What it is told from INFO on is also kept with the job, whatever the worker's own level is.
     """
 
-    def __init__(self, extra: dict[str, object], keep: Callable[[LogLine], None]) -> None:
+    def __init__(
+        self,
+        extra: dict[str, object],
+        keep: Callable[[LogLine], None],
+        hide: Callable[[str], str] = str,
+    ) -> None:
         super().__init__(logger, extra)
         self._keep = keep
+        self._hide = hide
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of `logging`
         """Whether a record of this level goes anywhere."""
@@ -55,14 +61,16 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log with the job's fields, and keep the line."""
         if self.isEnabledFor(level):
-            self._keep(_line(level, msg, args, kwargs.get("exc_info")))
+            text = self._hide(_text(level, msg, args, kwargs.get("exc_info")))
+            # Cut when it is hidden: half a secret is not known as one.
+            self._keep(LogLine(logging.getLevelName(level).lower(), text[:LINE_LENGTH]))
         if super().isEnabledFor(level):
             # Else the record would name this method as its caller.
             kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
             super().log(level, msg, *args, **kwargs)
 
 
-def _line(level: int, msg: object, args: tuple[object, ...], exc_info: object) -> LogLine:
+def _text(level: int, msg: object, args: tuple[object, ...], exc_info: object) -> str:
     try:
         text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
     except (TypeError, ValueError, KeyError):
@@ -70,7 +78,7 @@ def _line(level: int, msg: object, args: tuple[object, ...], exc_info: object) -
     error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
     if exc_info and error is not None:
         text += f": {type(error).__name__}: {error}"
-    return LogLine(logging.getLevelName(level).lower(), text)
+    return text
 
 
 class Completion(NamedTuple):
@@ -121,11 +129,9 @@ class JobContext:
     def log(self) -> JobLog:
         """A logger whose records carry the job's id, task and attempt, and are kept with it."""
         fields = {"job_id": self.id, "task": self.task, "attempt": self.attempt}
-        return JobLog(fields, self._keep)
+        return JobLog(fields, self._keep, self.hide)
 
     def _keep(self, line: LogLine) -> None:
-        # Before it is cut: half a secret is not known as one.
-        line = LogLine(line.level, self.hide(line.text)[:LINE_LENGTH])
         self._reporter.report(self._delivery, None, None, (line,))
 
     def progress(self, current: float, total: float | None = None, message: str = "") -> None:
