@@ -64,14 +64,14 @@ def test_text_is_shown_without_what_is_secret(text: str, shown: str) -> None:
     assert masking.mask_text(text, [PIN]) == shown
 
 
-STORED = {
+STORED: dict[str, Any] = {
     "name": "n",
     "pin": PIN,
     "list": [{"token": "t"}, 2],
     "logins": [{"user": "a", "token": "1st"}, {"user": "b", "token": "2nd"}],
     "secrets": ["one", "two"],
 }
-KINDS = {"secrets": list[Secret[str]]}
+KINDS: dict[str, Any] = {"secrets": list[Secret[str]]}
 SHOWN = {name: masking.mask(value, KINDS.get(name, Any), name) for name, value in STORED.items()}
 SECOND = {"user": "b", "token": "***"}
 
