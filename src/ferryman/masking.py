@@ -157,15 +157,15 @@ def _unmask_items(value: list[Any], shown: list[Any], stored: list[Any], place: 
     for at, look in enumerate(before):
         places[look].append(at)
     pairs = enumerate(zip(looks, before, strict=False))
-    changed = [at for at, (look, was) in pairs if look != was]
+    changed = [at for at, (look, had) in pairs if look != had]
     found: list[Any] = []
     for at, (item, look) in enumerate(zip(value, looks, strict=True)):
         if many[look] == many_before[look]:
             found.append(stored[places[look].popleft()])
             continue
         only = len(value) == len(shown) and changed == [at] and look not in many_before
-        was = (shown[at], stored[at]) if only else (None, None)
-        found.append(unmask(item, *was, f"{place}[{at}]"))
+        had, kept = (shown[at], stored[at]) if only else (None, None)
+        found.append(unmask(item, had, kept, f"{place}[{at}]"))
     return found
 
 
