@@ -110,6 +110,11 @@ def encode_args(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
     return _encode((args, kwargs), ARGS_LIMIT, "the arguments")
 
 
+def as_stored(text: str) -> bytes:
+    """Text as it stands within stored arguments."""
+    return _encoder.encode(text)[1:-1]
+
+
 def decode_args(data: bytes) -> tuple[list[Any], dict[str, Any]]:
     """The plain JSON values behind `encode_args`.
 

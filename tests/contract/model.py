@@ -27,10 +27,10 @@ from ferryman.domain.job import (
 from ferryman.domain.outcomes import MAX_KILLS, Ending, Failure
 from ferryman.domain.states import JobState, Reason
 from ferryman.stores.base import (
-    Accepts,
     ClaimRequest,
     Finding,
     JobFilter,
+    Judge,
     Pace,
     Page,
     ProgressUpdate,
@@ -423,12 +423,7 @@ class ModelStore(ModelOnlookers):
         return [record.job if record else None for record in records]
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         if cursor is not None and not (cursor.startswith("model-") and cursor[6:].isdigit()):
             raise ConfigError(f"{cursor!r} is no cursor of this store")
@@ -436,9 +431,8 @@ class ModelStore(ModelOnlookers):
         found = [
             record
             for record in sorted(self.data.records.values(), key=lambda one: -one.number)
-            if matches(record.job, where)
-            and (before is None or record.number < before)
-            and (accepts is None or accepts(record.job))
+            if matches(record.job, where) and (accepts is None or accepts(record.job))
+            if before is None or record.number < before
         ]
         more = f"model-{found[limit - 1].number}" if len(found) > limit else None
         return Page(tuple(record.job for record in found[:limit]), more)

@@ -14,9 +14,9 @@ from ferryman.domain.job import Delivery, Job, JobEvent, NewJob, Submitted, Work
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
 from ferryman.stores.base import (
-    Accepts,
     ClaimRequest,
     JobFilter,
+    Judge,
     Page,
     ProgressUpdate,
     Renewal,
@@ -288,12 +288,7 @@ class PagesRepeat(ModelStore):
     """The last job of a page is the first of the next."""
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         page = await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
         if page.cursor is None or limit == 1:
@@ -305,12 +300,7 @@ class AnyCursor(ModelStore):
     """Garbage begins again at the front."""
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         try:
             return await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
@@ -322,12 +312,7 @@ class NobodyIsAsked(ModelStore):
     """What the reader would refuse is on the pages."""
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         return await super().page(where, limit=limit, cursor=cursor)
 
@@ -336,12 +321,7 @@ class EndsAfterAPage(ModelStore):
     """There is no more after the first page of what a reader accepts."""
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         page = await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
         return page if accepts is None else Page(page.jobs)
@@ -351,12 +331,7 @@ class AnyCase(ModelStore):
     """A text of a filter is looked for without regard to case."""
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         text = (where.text or "").lower().encode()
         loose = msgspec.structs.replace(where, text=None)

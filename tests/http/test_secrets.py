@@ -223,7 +223,7 @@ async def test_no_search_tells_of_what_is_masked(app: Ferryman) -> None:
 
 async def test_what_is_nested_too_deep_to_be_masked_is_not_shown(app: Ferryman) -> None:
     deep: Any = {"password": "hunter2"}
-    for _ in range(400):
+    for _ in range(600):
         deep = [deep]
     job = await app.tasks["sign_in"].aenqueue("n", PIN, {"deep": deep})
     served = create_app(app, auth="off")

@@ -14,7 +14,7 @@ from ferryman.http.problems import Problem
 from ferryman.http.service import Service
 from ferryman.http.views import Views
 from ferryman.stores import JobStore
-from ferryman.stores.base import Accepts, JobFilter, Verdict
+from ferryman.stores.base import JobFilter, Judge, Verdict
 
 BATCH: Final = 500
 """Jobs that one call to the store names."""
@@ -64,7 +64,7 @@ def job_filter(where: Where, who: Principal) -> JobFilter:
     return JobFilter(**fields)
 
 
-def accepts(where: Where, views: Views) -> Accepts | None:
+def accepts(where: Where, views: Views) -> Judge:
     """What the store must ask of each job: the error, and the text among what is shown.
 
     The store itself knows the arguments as they are: whoever searched them could guess a secret

@@ -12,7 +12,6 @@ from ferryman.domain.errors import InvalidArguments
 from ferryman.domain.job import EventKind, Job, JobEvent, JobOptions, LogLine, Progress
 from ferryman.domain.outcomes import Failure
 from ferryman.domain.states import JobState, Reason
-from ferryman.stores.base import as_stored
 
 PREVIEW: Final = 200
 """Characters of a job's arguments that a list shows."""
@@ -116,7 +115,7 @@ class Views:
     def shows(self, job: Job, text: str) -> bool:
         """Whether a text occurs in the arguments as they are shown; names count."""
         shown = self.arguments(job).shown
-        return shown is not None and as_stored(text) in msgspec.json.encode(shown)
+        return shown is not None and codec.as_stored(text) in msgspec.json.encode(shown)
 
     def summary(self, job: Job) -> JobSummary:
         """A job as lists show it."""

@@ -116,13 +116,8 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-Accepts = Callable[[Job], bool]
-"""Whether a reader wants a job, where no filter says so."""
-
-
-def as_stored(text: str) -> bytes:
-    """Text as it stands within stored arguments, which are JSON."""
-    return msgspec.json.encode(text)[1:-1]
+Judge = Callable[[Job], bool] | None
+"""Whether a reader wants a job, where no filter can say so; `None`: they want it."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -383,18 +378,13 @@ class JobStore(Protocol):
         ...
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         """A page of jobs, the newest first as far as the store's indexes can tell.
 
         Args:
-            accepts: is asked of each job that the store looks at, possibly in another thread. What
-                it refuses leaves no trace: neither the cursor nor `partial` depends on it.
+            accepts: is asked of each job, possibly in another thread. What it refuses leaves no
+                trace in the cursor nor in `partial`.
 
         Raises:
             ConfigError: `cursor` was not made by this store.

@@ -20,11 +20,12 @@ from sqlalchemy import (
     tuple_,
 )
 
+from ferryman.codec import as_stored
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.ids import NAME_PATTERN
 from ferryman.domain.job import Job, JobEvent, WorkerStatus
 from ferryman.domain.states import JobState
-from ferryman.stores.base import Accepts, JobFilter, Page, as_stored
+from ferryman.stores.base import JobFilter, Judge, Page
 from ferryman.stores.sql.deliveries import CLAIM_ORDER, claimable
 from ferryman.stores.sql.dialect import AnyRow, Contains, Dialect
 from ferryman.stores.sql.feed import TOLD
@@ -123,7 +124,7 @@ class Readers:
         where: JobFilter,
         limit: int,
         cursor: str | None,
-        accepts: Accepts | None = None,
+        accepts: Judge = None,
     ) -> Page:
         """A page, made from a bounded number of rows that lie together in an index."""
         within, filters = [*_indexed(where), *_before(cursor)], _filtered(where)
@@ -141,7 +142,7 @@ class Readers:
         return Page(page)
 
     def _accepted(
-        self, connection: Connection, found: Select[Any], most: int, accepts: Accepts | None
+        self, connection: Connection, found: Select[Any], most: int, accepts: Judge
     ) -> tuple[Job, ...]:
         """The first `most` jobs of a selection that are accepted; so many rows are held at once."""
         if accepts is None:

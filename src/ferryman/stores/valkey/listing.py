@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ferryman.codec import as_stored
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Job
 from ferryman.domain.states import JobState
-from ferryman.stores.base import Accepts, JobFilter, as_stored
+from ferryman.stores.base import JobFilter, Judge
 from ferryman.stores.valkey.calls import Position
 
 ORDER: Final = (
@@ -99,7 +100,7 @@ class Sieve(NamedTuple):
     """What a listing lets through."""
 
     where: JobFilter
-    accepts: Accepts | None
+    accepts: Judge
 
     @property
     def takes_all(self) -> bool:

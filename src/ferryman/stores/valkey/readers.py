@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerInfo, WorkerStatus
-from ferryman.stores.base import Accepts, JobFilter, Page
+from ferryman.stores.base import JobFilter, Judge, Page
 from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls, listing
 from ferryman.stores.valkey.base import STEP, Grounds, batched
@@ -62,12 +62,7 @@ class Readers(Grounds):
     # -- pages ---------------------------------------------------------------------------------
 
     async def page(
-        self,
-        where: JobFilter,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        accepts: Accepts | None = None,
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
     ) -> Page:
         """See `JobStore.page`. The newest first within each queue and state."""
         start = listing.read_cursor(cursor) if cursor is not None else None
