@@ -102,8 +102,7 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs a reader wants; what is `None` matches all. Moments are of creation.
 
-    `text` is looked for in the arguments as they are stored, letter by letter: not for somebody who
-    must not see the secrets among them, since what is found tells of them.
+    `text` is looked for in the arguments as stored: what is found tells of secrets among them.
     """
 
     state: JobState | None = None
@@ -116,8 +115,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-Judge = Callable[[Job], bool] | None
-"""Whether a reader wants a job, where no filter can say so; `None`: they want it."""
+Judge = Callable[[Job], bool] | None  # whether a reader wants a job, where no filter can say so
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -383,8 +381,7 @@ class JobStore(Protocol):
         """A page of jobs, the newest first as far as the store's indexes can tell.
 
         Args:
-            accepts: is asked of each job, possibly in another thread. What it refuses leaves no
-                trace in the cursor nor in `partial`.
+            accepts: is asked in any thread; its refusals show in neither cursor nor `partial`.
 
         Raises:
             ConfigError: `cursor` was not made by this store.
