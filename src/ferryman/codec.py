@@ -110,6 +110,11 @@ def encode_args(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
     return _encode((args, kwargs), ARGS_LIMIT, "the arguments")
 
 
+def as_stored(text: str) -> bytes:
+    """Text as it stands within stored arguments."""
+    return _encoder.encode(text)[1:-1]
+
+
 def decode_args(data: bytes) -> tuple[list[Any], dict[str, Any]]:
     """The plain JSON values behind `encode_args`.
 
@@ -262,6 +267,15 @@ class Signature:
     def kinds(self) -> Mapping[str, Any]:
         """The annotation of each parameter; of `*rest` and `**rest`, that of one item."""
         return self._kinds
+
+    def kind(self, name: str) -> Any:
+        """The annotation of what `gather` gives under a name."""
+        parameter = self._parameters.get(name)
+        if parameter is None:
+            rest = (n for n, p in self._parameters.items() if p.kind is p.VAR_KEYWORD)
+            return self._kinds.get(next(rest, ""), Any)
+        kind = self._kinds[name]
+        return list.__class_getitem__(kind) if parameter.kind is parameter.VAR_POSITIONAL else kind
 
     def spread(self, named: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments from one mapping by name, as other languages write it.

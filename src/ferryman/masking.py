@@ -1,18 +1,24 @@
 """What must not be seen: `Secret[...]`, the names that give a secret away, and how both are hidden.
 
-Everything that shows a job (the HTTP service, its events, logs and pages) goes through here. The
-store holds the job as it is, since a worker needs it so.
+Everything that shows a job (the HTTP service, its events, logs and pages) goes through here, and so
+does what a worker writes of a job's words (its log, progress and errors), for only then is it sure
+which arguments they are about. The store holds the arguments as they are, since a worker needs
+them so.
 """
 
+import contextlib
 import functools
 import itertools
 import re
 import types
 import typing
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+
+from ferryman.domain.errors import InvalidArguments
 
 T = TypeVar("T")
 
@@ -26,8 +32,14 @@ class SecretMark:
     def __repr__(self) -> str:
         return "Secret"
 
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(schema), **_IN_SCHEMAS}
 
-Secret = Annotated[T, SecretMark()]
+
+_IN_SCHEMAS: Final = {"writeOnly": True}
+"""How a JSON schema says that a value is never shown."""
+
+Secret = Annotated[T, SecretMark(), msgspec.Meta(extra_json_schema=_IN_SCHEMAS)]
 """A parameter, a field or a return value that is never shown: `def f(key: Secret[str])`."""
 
 NAMES: Final = frozenset(
@@ -70,14 +82,18 @@ def is_secret_kind(kind: Any) -> bool:
     )
 
 
-def mask(value: Any, kind: Any = Any, name: str = "") -> Any:
+def mask(value: Any, kind: Any = Any, name: str = "", known: Collection[str] = ()) -> Any:
     """Plain JSON values with every secret replaced by `MASK`.
 
     Args:
         kind: the annotation that the value belongs to; `Secret[...]` counts at any depth of it.
         name: what the value is called.
+        known: secrets that are hidden within texts, too.
     """
-    return _walk(value, kind, name, _hide)
+    try:
+        return _walk(value, kind, name, lambda _: MASK, known)
+    except RecursionError:  # who nests values so deep shall not keep others from seeing a page
+        return MASK
 
 
 def secrets(value: Any, kind: Any = Any, name: str = "") -> frozenset[str]:
@@ -88,49 +104,103 @@ def secrets(value: Any, kind: Any = Any, name: str = "") -> frozenset[str]:
         found.update(text for text in _texts(secret) if len(text) >= _LEAST)
         return MASK
 
-    _walk(value, kind, name, collect)
+    with contextlib.suppress(RecursionError):
+        _walk(value, kind, name, collect)
     return frozenset(found)
+
+
+def hide(text: str, known: Collection[str]) -> str:
+    """Text without the `known` secrets."""
+    for secret in sorted(known, key=len, reverse=True) if known else ():
+        text = text.replace(secret, MASK)
+    return text
 
 
 def mask_text(text: str, known: Collection[str] = ()) -> str:
     """Text without the `known` secrets and without what looks like one (`password=…`)."""
-    for secret in sorted(known, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    text = _PAIR.sub(rf"\g<name>{MASK}", text)
+    text = _PAIR.sub(rf"\g<name>{MASK}", hide(text, known))
     text = _BEARER.sub(rf"\1 {MASK}", text)
     return _IN_URL.sub(rf"\1:{MASK}@", text)
 
 
-def unmask(value: Any, stored: Any) -> Any:
-    """`value` with `MASK` replaced by what `stored` holds in the same place.
+def unmask(value: Any, shown: Any, stored: Any, place: str = "arguments") -> Any:
+    """What is meant by `value`, which somebody made of `shown`: that is `stored` without secrets.
 
-    For who edits what was shown to them, and sends it back.
+    A mask that was left where it was stands for what is stored there. In a list that was changed,
+    that place is known only of an item that is as it was shown, with as many of its like as there
+    were, and of the only item that is not.
+
+    Raises:
+        InvalidArguments: there is a mask that does not surely stand for one secret.
     """
-    if value == MASK:
-        return stored
-    if isinstance(value, dict) and isinstance(stored, dict):
-        return {key: unmask(item, stored.get(key, item)) for key, item in value.items()}
-    if isinstance(value, list) and isinstance(stored, list):
-        beyond = value[len(stored) :]
-        return [unmask(*pair) for pair in zip(value, stored, strict=False)] + beyond
-    return value
+    match value:
+        case _ if not _holds_mask(value):
+            return value
+        case str() if shown == MASK:
+            return stored
+        case dict() if isinstance(shown, dict):
+            return {
+                key: unmask(item, shown.get(key), stored.get(key), f"{place}.{key}")
+                for key, item in value.items()
+            }
+        case list() if isinstance(shown, list):
+            return _unmask_items(value, shown, stored, place)
+    raise InvalidArguments(
+        f"{place}: it is not certain which value `{MASK}` stands for here: write the value anew"
+    )
 
 
-def _hide(_: Any) -> Any:
-    return MASK
+def _unmask_items(value: list[Any], shown: list[Any], stored: list[Any], place: str) -> list[Any]:
+    looks, before = [list(map(_look, items)) for items in (value, shown)]
+    many, many_before = Counter(looks), Counter(before)
+    places: defaultdict[bytes, deque[int]] = defaultdict(deque)
+    for at, look in enumerate(before):
+        places[look].append(at)
+    pairs = enumerate(zip(looks, before, strict=False))
+    changed = [at for at, (look, had) in pairs if look != had]
+    found: list[Any] = []
+    for at, (item, look) in enumerate(zip(value, looks, strict=True)):
+        if many[look] == many_before[look]:
+            found.append(stored[places[look].popleft()])
+            continue
+        only = len(value) == len(shown) and changed == [at] and look not in many_before
+        had, kept = (shown[at], stored[at]) if only else (None, None)
+        found.append(unmask(item, had, kept, f"{place}[{at}]"))
+    return found
 
 
-def _walk(value: Any, kind: Any, name: str, meet: Any) -> Any:
+def _look(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def _holds_mask(value: Any) -> bool:
+    match value:
+        case str():
+            return value == MASK
+        case dict():
+            return any(map(_holds_mask, value.values()))
+        case list():
+            return any(map(_holds_mask, value))
+        case _:
+            return False
+
+
+def _walk(value: Any, kind: Any, name: str, meet: Any, known: Collection[str] = ()) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if any(map(is_secret_kind, _arms(kind))) or (name and is_secret_name(name)):
         return meet(value)
     match value:
         case dict():
-            return {key: _walk(item, _field(kind, key), key, meet) for key, item in value.items()}
+            return {
+                hide(key, known): _walk(item, _field(kind, key), key, meet, known)
+                for key, item in value.items()
+            }
         case list():
             kinds = _items(kind, len(value))
-            return [_walk(*pair, "", meet) for pair in zip(value, kinds, strict=True)]
+            return [_walk(*pair, "", meet, known) for pair in zip(value, kinds, strict=True)]
+        case str():
+            return hide(value, known)
         case _:
             return value
 

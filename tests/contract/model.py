@@ -30,6 +30,7 @@ from ferryman.stores.base import (
     ClaimRequest,
     Finding,
     JobFilter,
+    Judge,
     Pace,
     Page,
     ProgressUpdate,
@@ -421,15 +422,17 @@ class ModelStore(ModelOnlookers):
         records = [self.data.records.get(job_id) for job_id in ids]
         return [record.job if record else None for record in records]
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
         if cursor is not None and not (cursor.startswith("model-") and cursor[6:].isdigit()):
             raise ConfigError(f"{cursor!r} is no cursor of this store")
         before = int(cursor[6:]) if cursor else None
-        found = [
-            record
-            for record in sorted(self.data.records.values(), key=lambda one: -one.number)
-            if matches(record.job, where) and (before is None or record.number < before)
-        ]
+        matching = self.data.where(
+            lambda job: matches(job, where) and (accepts is None or accepts(job))
+        )
+        matching.sort(key=lambda one: -one.number)
+        found = [one for one in matching if before is None or one.number < before]
         more = f"model-{found[limit - 1].number}" if len(found) > limit else None
         return Page(tuple(record.job for record in found[:limit]), more)
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from ferryman.codec import as_stored
 from ferryman.domain.job import LOG_LINES, LOG_SIZE, Job, JobEvent, LogLine, WorkerInfo
 from ferryman.domain.operators import ApiKey, OperatorAction
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState, Reason, legal
-from ferryman.stores.base import JobFilter, as_stored
+from ferryman.stores.base import JobFilter
 from ferryman.stores.tally import Counts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,7 +13,15 @@ from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Delivery, Job, JobEvent, NewJob, Submitted, WorkerInfo
 from ferryman.domain.outcomes import Ending
 from ferryman.domain.states import JobState
-from ferryman.stores.base import ClaimRequest, JobFilter, Page, ProgressUpdate, Renewal, Verdict
+from ferryman.stores.base import (
+    ClaimRequest,
+    JobFilter,
+    Judge,
+    Page,
+    ProgressUpdate,
+    Renewal,
+    Verdict,
+)
 from tests.clock import FakeClock
 from tests.contract import (
     test_cancel,
@@ -279,8 +287,10 @@ class PrunesTheLiving(ModelStore):
 class PagesRepeat(ModelStore):
     """The last job of a page is the first of the next."""
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
-        page = await super().page(where, limit=limit, cursor=cursor)
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
+        page = await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
         if page.cursor is None or limit == 1:
             return page
         return Page(page.jobs, f"model-{int(page.cursor[6:]) + 1}")
@@ -289,11 +299,45 @@ class PagesRepeat(ModelStore):
 class AnyCursor(ModelStore):
     """Garbage begins again at the front."""
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
         try:
-            return await super().page(where, limit=limit, cursor=cursor)
+            return await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
         except ConfigError:
-            return await super().page(where, limit=limit)
+            return await super().page(where, limit=limit, accepts=accepts)
+
+
+class NobodyIsAsked(ModelStore):
+    """What the reader would refuse is on the pages."""
+
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
+        return await super().page(where, limit=limit, cursor=cursor)
+
+
+class EndsAfterAPage(ModelStore):
+    """There is no more after the first page of what a reader accepts."""
+
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
+        page = await super().page(where, limit=limit, cursor=cursor, accepts=accepts)
+        return page if accepts is None else Page(page.jobs)
+
+
+class AnyCase(ModelStore):
+    """A text of a filter is looked for without regard to case."""
+
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
+        text = (where.text or "").lower().encode()
+        loose = msgspec.structs.replace(where, text=None)
+        return await super().page(
+            loose, limit=limit, cursor=cursor, accepts=lambda job: text in job.args.lower()
+        )
 
 
 class PurgeOfTheQueuedOnly(ModelStore):
@@ -379,6 +423,9 @@ PLANTED = [
     Planted(PrunesTheLiving, test_prune.test_live_jobs_are_never_pruned),
     Planted(PagesRepeat, test_readers.test_pages_are_complete_and_never_repeat),
     Planted(AnyCursor, test_readers.test_a_cursor_of_someone_else_is_refused, ("garbage",)),
+    Planted(NobodyIsAsked, test_readers.test_a_reader_is_asked_of_each_job),
+    Planted(EndsAfterAPage, test_readers.test_a_reader_is_asked_of_each_job),
+    Planted(AnyCase, test_readers.test_text_is_looked_for_in_the_arguments_as_they_are_stored),
     Planted(PurgeOfTheQueuedOnly, test_queues.test_purge_cancels_what_has_not_begun),
     Planted(EarlyPromotion, test_schedule.test_the_next_due_job_is_the_earliest_of_all_queues),
     Planted(DeafWaiter, test_waiting.test_an_end_is_noticed_soon, (S.SUCCEEDED,)),

@@ -5,7 +5,9 @@ from itertools import product
 
 import pytest
 
+from ferryman.codec import encode_args
 from ferryman.domain.errors import ConfigError
+from ferryman.domain.job import Job
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter
 from tests.contract.world import World, each, new_job
@@ -90,6 +92,43 @@ async def test_moments_of_creation_bound_the_search(world: World) -> None:
     assert await world.store.count(where) == 5
     assert await world.store.count(JobFilter(since=world.clock.moment())) == 0
     assert await world.store.count(JobFilter(until=world.clock.moment(-100))) == 0
+
+
+async def test_text_is_looked_for_in_the_arguments_as_they_are_stored(world: World) -> None:
+    texts = ('plain "quoted"', "50% of_it", "a*?[b]\\", "\x00 \n é", "PLAIN")
+    jobs = [new_job(f"job-{at}", args=encode_args((text,), {})) for at, text in enumerate(texts)]
+    await world.store.submit(jobs)
+    wanted = {'"quoted"': [0], "%": [1], "_": [1], "*?[b]\\": [2], "\x00 \n": [3], "plain": [0]}
+    for text, found in {**wanted, "none": [], "é": [3]}.items():
+        where = JobFilter(text=text)
+        ids = sorted(job.id for job in await world.all_pages(where, limit=1))
+        assert ids == [f"job-{at}" for at in found], text
+        assert await world.store.count(where) == len(found), text
+
+
+async def test_a_reader_is_asked_of_each_job(world: World) -> None:
+    await _populate(world, 30)
+    wanted = {f"job-{index:03}" for index in range(0, 30, 7)}
+    for where in (JobFilter(), JobFilter(queue="q1"), JobFilter(state=JobState.QUEUED)):
+        matching = {job.id for job in await world.all_pages(where)}
+        for limit in (1, 2, 5, 50):
+            found = [job.id for job in await _accepted(world, where, wanted, limit)]
+            assert len(found) == len(set(found)), (where, limit)
+            assert set(found) == matching & wanted, (where, limit)
+
+
+async def _accepted(world: World, where: JobFilter, wanted: set[str], limit: int) -> list[Job]:
+    jobs: list[Job] = []
+    cursor = None
+    while True:
+        page = await world.store.page(
+            where, limit=limit, cursor=cursor, accepts=lambda job: job.id in wanted
+        )
+        assert len(page.jobs) <= limit
+        jobs += page.jobs
+        cursor = page.cursor
+        if cursor is None:
+            return jobs
 
 
 async def test_pages_are_complete_and_never_repeat(world: World) -> None:

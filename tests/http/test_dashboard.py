@@ -19,6 +19,7 @@ from ferryman.http.dashboard import jobs as pages
 from ferryman.http.dashboard.charts import Range, series
 from ferryman.http.dashboard.phrases import distance, number, size, span
 from ferryman.stores.base import ClaimRequest
+from ferryman.stores.sql import readers
 from tests.http.conftest import caller_of
 
 NOW = datetime(2026, 5, 17, 12, 0, 0, tzinfo=UTC)
@@ -60,7 +61,7 @@ async def _fail(app: Ferryman, kinds: list[str]) -> None:
 async def test_jobs_with_an_error_are_all_found_once(
     app: Ferryman, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "LOOKED_AT", 90)
+    monkeypatch.setattr(readers, "ASK_LIMIT", 90)
     await _fail(app, ["a.Wanted" if n % 3 else "a.Other" for n in range(200)])
     seen: list[str] = []
     path: str | None = "/jobs?state=failed&error=a.Wanted"

@@ -275,3 +275,26 @@ def test_a_bucket_fills_up_again() -> None:
     limit.take("you")
     now += 0.5
     limit.take("me")
+
+
+@pytest.mark.parametrize("name", ["user", "text", "error", "tag", "queue", "task", "cursor"])
+@pytest.mark.parametrize("app", ["sqlite", "postgresql"], indirect=True)
+async def test_a_filter_that_no_database_takes_is_refused(
+    app: Ferryman, caller: httpx.AsyncClient, name: str
+) -> None:
+    where = {name: "a\x00b"}
+    body = {"action": "cancel", "where": where}
+    answers = [
+        await caller.get("/jobs", params=where),
+        await caller.get("http://localhost/jobs", params=where),
+        await caller.post("/jobs/bulk", json=body),
+        await caller.post(
+            "http://localhost/bulk",
+            data={"act": "all-cancel", **where},
+            headers={"origin": "http://localhost"},
+        ),
+    ]
+    statuses = [answer.status_code for answer in answers]
+    if name == "cursor":  # which is no filter, and of no use there
+        assert statuses.pop() == 200
+    assert set(statuses) == {422}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ferryman.domain.job import Job
 from ferryman.domain.states import JobState
 from ferryman.stores.base import JobFilter
 from ferryman.stores.sql import readers
@@ -31,6 +32,29 @@ async def test_a_page_looks_at_a_bounded_number_of_jobs(
     assert len({job.id for job in everything}) == len(everything) == 35
     last = await world.store.page(JobFilter(task="rare"), limit=5, cursor=_end(page.cursor))
     assert not last.partial
+
+
+async def test_a_reader_is_asked_of_a_bounded_number_of_jobs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "ASK_LIMIT", 10)
+    monkeypatch.setattr(readers, "STRETCH", 3)
+    for number in range(25):
+        await world.submit(f"job-{number:02}")
+        world.clock.advance(1)
+    asked: list[str] = []
+
+    def accepts(job: Job) -> bool:
+        asked.append(job.id)
+        return job.id in ("job-24", "job-18", "job-04")
+
+    pages = [await world.store.page(JobFilter(), limit=5, accepts=accepts)]
+    while (cursor := pages[-1].cursor) is not None:
+        pages.append(await world.store.page(JobFilter(), limit=5, cursor=cursor, accepts=accepts))
+    assert asked == [f"job-{number:02}" for number in reversed(range(25))]
+    found = [[job.id for job in page.jobs] for page in pages]
+    assert found == [["job-24", "job-18"], [], ["job-04"]]
+    assert [page.partial for page in pages] == [True, True, False]
 
 
 def _end(cursor: str) -> str:

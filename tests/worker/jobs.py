@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from ferryman import INJECT, Cancel, Ferryman, Permanent, Retry, Snooze, current_job
+from ferryman import INJECT, Cancel, Ferryman, Permanent, Retry, Secret, Snooze, current_job
 
 app = Ferryman()
 
@@ -110,6 +110,30 @@ def _log() -> None:
     job.log.warning("it is late")
     if job.attempt == 1:
         raise ValueError("not yet")
+
+
+@app.task
+async def leak_async(pin: Secret[str]) -> Cancel:
+    return _leak(pin)
+
+
+@app.task
+def leak_sync(pin: Secret[str]) -> Cancel:
+    return _leak(pin)
+
+
+@app.task(isolation="process")
+def leak_isolated(pin: Secret[str]) -> Cancel:
+    return _leak(pin)
+
+
+def _leak(pin: str) -> Cancel:
+    job = current_job()
+    job.log.warning("logs %s", pin)
+    job.progress(1, 2, f"does {pin}")
+    if pin.startswith("raise"):
+        raise ValueError(f"raises {pin}")
+    return Cancel(f"returns {pin}")
 
 
 # -- too long, too large -------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ferryman import JobFailed, JobState, Reason
+from ferryman import JobCancelled, JobFailed, JobState, Reason
 from tests.worker.rig import Rig, until
 
 KINDS = ["async", "sync", "isolated"]
@@ -58,6 +58,24 @@ def test_what_a_job_logs_is_kept_across_its_attempts(rig: Rig, kind: str) -> Non
         ("warning", "it is late"),
     ]
     assert events[0].token < events[-1].token
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_secret_is_kept_among_a_jobs_words(rig: Rig, kind: str) -> None:
+    with rig.worker():
+        jobs = [rig.enqueue(f"leak_{kind}", pin) for pin in ("raise-8731", "return-8731")]
+        for job in jobs:
+            with pytest.raises((JobFailed, JobCancelled)):
+                job.result(20)
+    raised, returned = jobs
+    assert raised.record.failure is not None
+    assert (raised.record.failure.message, returned.record.detail) == ("raises ***", "returns ***")
+    for job in jobs:
+        assert job.record.progress is not None
+        assert job.record.progress.message == "does ***"
+        kept = str([job.record.failure, job.record.detail, job.events()])
+        assert "logs ***" in kept
+        assert "8731" not in kept
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -20,7 +20,7 @@ BATCH = 500
 
 class Where(TypedDict, total=False):
     """What a reader may ask for; `since` and `until` are moments of creation, and `text` is looked
-    for in the arguments."""
+    for in the arguments as they are stored, secrets included."""
 
     state: JobState | str | None
     task: str | None

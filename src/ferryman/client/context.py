@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from ferryman import codec
+from ferryman import codec, masking
+from ferryman.client.arguments import Arguments
 from ferryman.domain.errors import LeaseLost, NoCurrentJob
 from ferryman.domain.job import LINE_LENGTH, Delivery, LogLine, Progress
 from ferryman.domain.outcomes import Ending
@@ -43,9 +44,15 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     What it is told from INFO on is also kept with the job, whatever the worker's own level is.
     """
 
-    def __init__(self, extra: dict[str, object], keep: Callable[[LogLine], None]) -> None:
+    def __init__(
+        self,
+        extra: dict[str, object],
+        keep: Callable[[LogLine], None],
+        hide: Callable[[str], str] = str,
+    ) -> None:
         super().__init__(logger, extra)
         self._keep = keep
+        self._hide = hide
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of `logging`
         """Whether a record of this level goes anywhere."""
@@ -54,14 +61,16 @@ class JobLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log with the job's fields, and keep the line."""
         if self.isEnabledFor(level):
-            self._keep(_line(level, msg, args, kwargs.get("exc_info")))
+            text = self._hide(_text(level, msg, args, kwargs.get("exc_info")))
+            # Cut when it is hidden: half a secret is not known as one.
+            self._keep(LogLine(logging.getLevelName(level).lower(), text[:LINE_LENGTH]))
         if super().isEnabledFor(level):
             # Else the record would name this method as its caller.
             kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
             super().log(level, msg, *args, **kwargs)
 
 
-def _line(level: int, msg: object, args: tuple[object, ...], exc_info: object) -> LogLine:
+def _text(level: int, msg: object, args: tuple[object, ...], exc_info: object) -> str:
     try:
         text = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
     except (TypeError, ValueError, KeyError):
@@ -69,7 +78,7 @@ def _line(level: int, msg: object, args: tuple[object, ...], exc_info: object) -
     error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
     if exc_info and error is not None:
         text += f": {type(error).__name__}: {error}"
-    return LogLine(logging.getLevelName(level).lower(), text[:LINE_LENGTH])
+    return text
 
 
 class Completion(NamedTuple):
@@ -96,9 +105,14 @@ class JobContext:
     """
 
     def __init__(
-        self, delivery: Delivery, reporter: Reporter, completion: Completion | None = None
+        self,
+        delivery: Delivery,
+        reporter: Reporter,
+        completion: Completion | None = None,
+        signature: codec.Signature | None = None,
     ) -> None:
         self._delivery = delivery
+        self._arguments = Arguments(signature, delivery.args)
         self._completion = completion
         self._reporter = reporter
         self._cancelled = False
@@ -115,7 +129,7 @@ class JobContext:
     def log(self) -> JobLog:
         """A logger whose records carry the job's id, task and attempt, and are kept with it."""
         fields = {"job_id": self.id, "task": self.task, "attempt": self.attempt}
-        return JobLog(fields, self._keep)
+        return JobLog(fields, self._keep, self.hide)
 
     def _keep(self, line: LogLine) -> None:
         self._reporter.report(self._delivery, None, None, (line,))
@@ -125,7 +139,8 @@ class JobContext:
 
         Cheap in a tight loop: it never waits, and of many reports the last one is kept.
         """
-        self._reporter.report(self._delivery, Progress(current, total, message), None)
+        progress = Progress(current, total, message and self.hide(message))
+        self._reporter.report(self._delivery, progress, None)
 
     @property
     def cancelled(self) -> bool:
@@ -189,6 +204,14 @@ class JobContext:
                 f"this delivery of job {self.id} holds it no longer (token {self.token}), so it "
                 "cannot complete it: roll back, the job runs elsewhere or has ended"
             )
+
+    def hide(self, text: str) -> str:
+        """`text` without the secrets among the job's arguments; the worker calls it too.
+
+        What is kept of a job's words is written so. Later these arguments may not be known any
+        more: a retry may bring others.
+        """
+        return masking.hide(text, self._arguments.secrets)
 
     def request_cancel(self) -> None:
         """Set `cancelled`; called by the worker."""

@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 
 from ferryman.domain.errors import FerrymanError
+from ferryman.domain.ids import check_key
 from ferryman.domain.policy import MAX_DELAY, RetryPolicy
 from ferryman.domain.priority import LIMIT
 from ferryman.domain.states import JobState
@@ -75,7 +76,8 @@ class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RetryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a job is retried; with other arguments, where any are given.
 
-    An argument that was shown as `***` and is sent back so keeps its value.
+    An argument that was shown as `***` and is sent back so keeps its value. A `***` elsewhere is
+    refused, and so is one in a list that was changed so that it may stand for several.
     """
 
     arguments: dict[str, Any] | None = None
@@ -85,7 +87,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which jobs: those that match all that is given. Moments are of creation.
 
     Attributes:
-        text: occurs in the arguments as they are stored.
+        text: occurs in the arguments as they are shown, which is as JSON and without secrets.
         error: the type of the latest failure; the reason where a job failed without one.
     """
 
@@ -98,6 +100,11 @@ class Where(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     error: Key | None = None
     since: Moment | None = None
     until: Moment | None = None
+
+    def __post_init__(self) -> None:
+        for value, what in ((self.user, "user"), (self.text, "text"), (self.error, "error")):
+            if value is not None:
+                check_key(value, what)
 
 
 class BulkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from ferryman.client.client import Client
 from ferryman.client.task import Task
 from ferryman.http.problems import MEDIA_TYPE
-from ferryman.masking import is_secret_kind, is_secret_name
+from ferryman.masking import is_secret_kind, is_secret_name, mask
 
 REFERENCE: Final = "#/components/schemas/{name}"
 TASK_PATH: Final = "/tasks/{task}/jobs"
@@ -124,7 +124,22 @@ def _schemas(tasks: list[Task[..., Any]]) -> dict[str, Any]:
     _, found = msgspec.json.schema_components(
         [*records, *kinds], ref_template=REFERENCE, schema_hook=_hook(foreign)
     )
-    return {**found, **foreign}
+    made = {**found, **foreign}
+    for component in made.values():
+        _hide_defaults(component)
+    return made
+
+
+def _hide_defaults(component: dict[str, Any]) -> None:
+    """Publish no default that is a secret, or may hold one."""
+    for name, field in component.get("properties", {}).items():
+        marked = b'"writeOnly":true' in msgspec.json.encode(field)
+        may_hold = isinstance(field.get("default"), dict | list) and field["default"]
+        if marked or may_hold or is_secret_name(name):
+            field.pop("default", None)
+            field.pop("examples", None)
+    for field in component.get("prefixItems", ()):  # nothing says what they are called
+        field.pop("default", None)
 
 
 def _kinds(task: Task[..., Any]) -> list[Any]:
@@ -144,6 +159,7 @@ def _hook(foreign: dict[str, Any]) -> Any:
         )
         for inner, definition in made.pop("$defs", {}).items():
             foreign[f"{name}.{inner}"] = definition
+        _hide_defaults(made)
         return made
 
     return schema
@@ -226,7 +242,9 @@ def _described(shape: dict[str, Any], kind: Any, parameter: inspect.Parameter) -
         extra |= {"writeOnly": True} | ({"format": "password"} if _is_text(shape) else {})
     elif parameter.default is not parameter.empty:
         with contextlib.suppress(TypeError, ValueError):  # a default that JSON cannot say
-            extra["default"] = msgspec.to_builtins(parameter.default)
+            default = msgspec.to_builtins(parameter.default)
+            if mask(default, kind) == default:
+                extra["default"] = default
     return {**shape, **extra}
 
 

@@ -11,8 +11,10 @@ from ferryman.domain.states import JobState
 from ferryman.http.bodies import Where
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem
+from ferryman.http.service import Service
+from ferryman.http.views import Views
 from ferryman.stores import JobStore
-from ferryman.stores.base import JobFilter, Verdict
+from ferryman.stores.base import JobFilter, Judge, Verdict
 
 BATCH: Final = 500
 """Jobs that one call to the store names."""
@@ -46,7 +48,11 @@ def job_filter(where: Where, who: Principal) -> JobFilter:
     Raises:
         Problem: 403, where a caller of one user asks for another's jobs.
     """
-    fields = {name: getattr(where, name) for name in Where.__struct_fields__ if name != "error"}
+    fields = {
+        name: getattr(where, name)
+        for name in Where.__struct_fields__
+        if name not in ("error", "text")
+    }
     if who.user is not None:
         if where.user not in (None, who.user):
             raise Problem(
@@ -58,9 +64,18 @@ def job_filter(where: Where, who: Principal) -> JobFilter:
     return JobFilter(**fields)
 
 
-def matches(job: Job, where: Where) -> bool:
-    """Whether a job has the error that is asked for; the rest is the store's to tell."""
-    return where.error is None or error_of(job) == where.error
+def accepts(where: Where, views: Views) -> Judge:
+    """What the store must ask of each job: the error, and the text among what is shown.
+
+    The store itself knows the arguments as they are: whoever searched them could guess a secret
+    letter by letter.
+    """
+    error, text = where.error, where.text
+    if error is None and text is None:
+        return None
+    return lambda job: (
+        (error is None or error_of(job) == error) and (text is None or views.shows(job, text))
+    )
 
 
 def error_of(job: Job) -> str:
@@ -81,45 +96,46 @@ async def find(store: JobStore, job_id: str, who: Principal) -> Job:
 
 
 async def scan(
-    store: JobStore, where: Where, who: Principal, most: int
+    service: Service, where: Where, who: Principal, most: int
 ) -> AsyncIterator[tuple[list[Job], bool]]:
     """Matching jobs in batches, each with whether there may be more after it.
 
     Ends when about `most` jobs were looked at.
     """
-    wanted, cursor, seen = job_filter(where, who), None, 0
+    store = await service.store()
+    wanted, asked = job_filter(where, who), accepts(where, service.views)
+    cursor, seen = None, 0
     while seen < most:
-        page = await store.page(wanted, limit=BATCH, cursor=cursor)
+        page = await store.page(wanted, limit=BATCH, cursor=cursor, accepts=asked)
         seen += max(len(page.jobs), 1)
         cursor = page.cursor
-        yield [job for job in page.jobs if matches(job, where)], cursor is not None
+        yield list(page.jobs), cursor is not None
         if cursor is None:
             return
 
 
 async def select(
-    store: JobStore, ids: Sequence[str] | None, where: Where | None, who: Principal
+    service: Service, ids: Sequence[str] | None, where: Where | None, who: Principal
 ) -> tuple[list[str], bool]:
     """The ids of the jobs that an act is about, and whether there may be more."""
     if ids is not None:
+        store = await service.store()
         found = await store.get(list(dict.fromkeys(ids)))
         allowed = [job for job in found if job and who.user in (None, job.user)]
         return [job.id for job in allowed], False
     chosen: list[str] = []
     more = False
     # Read to the end first, so that what an act changes is not met again.
-    async for jobs, more in scan(store, where or Where(), who, MOST):  # noqa: B007
+    async for jobs, more in scan(service, where or Where(), who, MOST):  # noqa: B007
         chosen += [job.id for job in jobs]
     return chosen, more
 
 
-async def act(store: JobStore, action: Act, ids: Sequence[str], by: str) -> tuple[int, int]:
-    """Do it to these jobs; how many were changed, and how many were not."""
-    changed = 0
+async def act(store: JobStore, action: Act, ids: Sequence[str], by: str) -> AsyncIterator[int]:
+    """Do it to these jobs; how many were changed, batch after batch."""
     for start in range(0, len(ids), BATCH):
         verdicts = await _call(store, action, ids[start : start + BATCH], by)
-        changed += sum(one in (Verdict.APPLIED, Verdict.REQUESTED) for one in verdicts)
-    return changed, len(ids) - changed
+        yield sum(one in (Verdict.APPLIED, Verdict.REQUESTED) for one in verdicts)
 
 
 async def _call(store: JobStore, action: Act, ids: Sequence[str], by: str) -> list[Any]:

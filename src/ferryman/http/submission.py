@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ferryman.client.arguments import Arguments
 from ferryman.client.client import Client
 from ferryman.client.task import Task
 from ferryman.domain.errors import InvalidArguments, JobExists
@@ -127,24 +128,27 @@ def _check_met(asked: NewJob, job: Job, who: Principal, keyed: bool) -> None:
         )
 
 
-def edited_arguments(
-    client: Client, job: Job, arguments: dict[str, Any], stored: dict[str, Any] | None
-) -> bytes:
+def edited_arguments(client: Client, job: Job, arguments: dict[str, Any], was: Arguments) -> bytes:
     """The arguments of a job that is retried with others.
 
+    Args:
+        was: what was shown, and is stored.
+
     Raises:
-        UnknownTask, InvalidArguments: as for `new_job`.
+        UnknownTask: as for `new_job`.
+        InvalidArguments: as for `new_job`; or they hold a mask that stands for no one secret.
     """
     task = known_task(client, job.task)
     assert task.signature is not None  # noqa: S101 - narrows the type
-    whole = unmask(arguments, stored or {})
-    if not isinstance(whole, dict):
-        raise InvalidArguments("arguments must be an object by name")
+    try:
+        whole = unmask(arguments, was.shown or {}, was.stored or {})
+    except RecursionError:
+        raise InvalidArguments("arguments: they are nested too deep to be edited") from None
     try:
         args, kwargs = task.signature.spread(whole)
         return task.signature.encode(args, kwargs)
     except InvalidArguments as error:
         # It may repeat a value that was put in place of its mask.
-        kinds = task.signature.kinds
-        hidden = [secrets(value, kinds.get(name, Any), name) for name, value in whole.items()]
+        kind = task.signature.kind
+        hidden = [secrets(value, kind(name), name) for name, value in whole.items()]
         raise InvalidArguments(mask_text(str(error), frozenset().union(*hidden))) from None

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from ferryman import codec, masking
+from ferryman.client.arguments import Arguments
 from ferryman.client.client import Client
 from ferryman.domain.errors import InvalidArguments
 from ferryman.domain.job import EventKind, Job, JobEvent, JobOptions, LogLine, Progress
@@ -108,41 +109,34 @@ class Views:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def arguments(self, job: Job) -> dict[str, Any] | None:
-        """A job's arguments by name, as they are stored; `None` where they cannot be read."""
-        try:
-            args, kwargs = codec.decode_args(job.args)
-            task = self._client.tasks.get(job.task)
-            if task is not None and task.signature is not None:
-                return task.signature.gather(args, kwargs)
-        except InvalidArguments:
-            return None
-        return {**{str(place): value for place, value in enumerate(args)}, **kwargs}
+    def arguments(self, job: Job) -> Arguments:
+        """A job's arguments by name."""
+        return Arguments(self._signature(job), job.args)
 
     def secrets(self, job: Job) -> frozenset[str]:
         """The texts that must not be seen wherever this job is spoken of."""
-        kinds = self._kinds(job.task)
-        return frozenset().union(
-            *(
-                masking.secrets(value, kinds.get(name, Any), name)
-                for name, value in (self.arguments(job) or {}).items()
-            )
-        )
+        return self.arguments(job).secrets
+
+    def shows(self, job: Job, text: str) -> bool:
+        """Whether a text occurs in the arguments as they are shown; names count."""
+        shown = self.arguments(job).shown
+        return shown is not None and codec.as_stored(text) in msgspec.json.encode(shown)
 
     def summary(self, job: Job) -> JobSummary:
         """A job as lists show it."""
-        return JobSummary(**self._fields(job))
+        return JobSummary(**_fields(job, self.arguments(job)))
 
     def job(
         self, job: Job, events: list[JobEvent] | tuple[JobEvent, ...] = (), created: bool = True
     ) -> JobView:
         """A job with all that belongs to it; of its events, the first `EVENTS`."""
-        known = self.secrets(job)
+        arguments = self.arguments(job)
+        known = arguments.secrets
         shown = events[:EVENTS]
         return JobView(
-            **self._fields(job),
-            arguments=self._masked_arguments(job),
-            result=self._result(job),
+            **_fields(job, arguments),
+            arguments=arguments.shown,
+            result=self._result(job, known),
             options=job.options,
             runs=_runs(shown, known),
             events=tuple(event_view(event, known) for event in shown),
@@ -150,39 +144,29 @@ class Views:
             created=created,
         )
 
-    def _fields(self, job: Job) -> dict[str, Any]:
-        known = self.secrets(job)
-        fields = {name: getattr(job, name) for name in SHARED}
-        arguments = self._masked_arguments(job)
-        preview = "" if arguments is None else msgspec.json.encode(arguments).decode()
-        return {
-            **fields,
-            "detail": masking.mask_text(job.detail, known),
-            "progress": progress_view(job.progress, known),
-            "failure": failure_view(job.failure, known),
-            "preview": preview[:PREVIEW],
-        }
-
-    def _masked_arguments(self, job: Job) -> dict[str, Any] | None:
-        kinds = self._kinds(job.task)
-        arguments = self.arguments(job)
-        return arguments and {
-            name: masking.mask(value, kinds.get(name, Any), name)
-            for name, value in arguments.items()
-        }
-
-    def _result(self, job: Job) -> Any:
+    def _signature(self, job: Job) -> codec.Signature | None:
         task = self._client.tasks.get(job.task)
-        signature = task.signature if task else None
+        return task.signature if task else None
+
+    def _result(self, job: Job, known: frozenset[str]) -> Any:
+        signature = self._signature(job)
         try:
             value = codec.decode_result(job.result)
         except InvalidArguments:
             return None
-        return masking.mask(value, signature.returns if signature else Any)
+        return masking.mask(value, signature.returns if signature else Any, known=known)
 
-    def _kinds(self, name: str) -> dict[str, Any]:
-        task = self._client.tasks.get(name)
-        return dict(task.signature.kinds) if task and task.signature else {}
+
+def _fields(job: Job, arguments: Arguments) -> dict[str, Any]:
+    known, shown = arguments.secrets, arguments.shown
+    preview = "" if shown is None else msgspec.json.encode(shown).decode()
+    return {
+        **{name: getattr(job, name) for name in SHARED},
+        "detail": masking.mask_text(job.detail, known),
+        "progress": progress_view(job.progress, known),
+        "failure": failure_view(job.failure, known),
+        "preview": preview[:PREVIEW],
+    }
 
 
 SHARED: Final = tuple(

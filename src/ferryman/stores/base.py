@@ -102,7 +102,7 @@ class ProgressUpdate(msgspec.Struct, frozen=True, kw_only=True):
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs a reader wants; what is `None` matches all. Moments are of creation.
 
-    `text` is looked for in the arguments as they are stored, letter by letter.
+    `text` is looked for in the arguments as stored: what is found tells of secrets among them.
     """
 
     state: JobState | None = None
@@ -115,9 +115,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-def as_stored(text: str) -> bytes:
-    """Text as it stands within stored arguments, which are JSON."""
-    return msgspec.json.encode(text)[1:-1]
+Judge = Callable[[Job], bool] | None  # whether a reader wants a job, where no filter can say so
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -380,8 +378,13 @@ class JobStore(Protocol):
         """The jobs of these ids, in this order."""
         ...
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
         """A page of jobs, the newest first as far as the store's indexes can tell.
+
+        Args:
+            accepts: is asked in any thread; its refusals show in neither cursor nor `partial`.
 
         Raises:
             ConfigError: `cursor` was not made by this store.

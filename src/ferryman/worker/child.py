@@ -139,7 +139,9 @@ class JobRunner:
         task = self._client.tasks.get(delivery.task)
         if task is None:
             return Parked(f"the child that should run it has no task {delivery.task!r}")
-        context = JobContext(delivery, self._courier, self._client.completion(delivery))
+        context = JobContext(
+            delivery, self._courier, self._client.completion(delivery), task.signature
+        )
         attempt = Attempt(delivery, context, retry_policy(task, delivery), lambda *_: None)
         self._attempt = attempt
         try:

@@ -1,6 +1,7 @@
 """Exceptions as text: what a failed attempt keeps of the error."""
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -13,11 +14,17 @@ TRACEBACK_LIMIT: Final = 16_000
 _OURS: Final = str(Path(__file__).parent)
 
 
-def describe(error: BaseException) -> Failure:
-    """The error's type, message and frames; no local values, and no frames of the worker's own."""
+def describe(error: BaseException, hide: Callable[[str], str]) -> Failure:
+    """The error's type, message and frames; no local values, and no frames of the worker's own.
+
+    Args:
+        hide: takes the job's secrets out of a text; whole, for half a secret is not known as one.
+    """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind)
-    return Failure(kind=name, message=_text(error)[:MESSAGE_LIMIT], traceback=_frames(error))
+    return Failure(
+        kind=name, message=hide(_text(error))[:MESSAGE_LIMIT], traceback=_end(hide(_frames(error)))
+    )
 
 
 def _full_name(kind: type) -> str:
@@ -34,9 +41,12 @@ def _text(error: BaseException) -> str:
 def _frames(error: BaseException) -> str:
     try:
         lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
-        text = "".join(lines)
+        return "".join(lines)
     except Exception:  # a user's __str__ or __repr__ that fails
-        text = "".join(traceback.format_tb(error.__traceback__))
+        return "".join(traceback.format_tb(error.__traceback__))
+
+
+def _end(text: str) -> str:
     if len(text) <= TRACEBACK_LIMIT:
         return text
     # The end names the error and the place; what is cut is the way there.

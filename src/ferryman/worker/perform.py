@@ -30,6 +30,9 @@ Bound = Callable[[], Any]
 Call = Callable[[Bound], Awaitable[Any]]
 """Calls one: here, on the loop, or in a thread."""
 
+Hide = Callable[[str], str]
+"""Takes the job's secrets out of a text."""
+
 
 def retry_policy(task: Task[..., Any], delivery: Delivery) -> RetryPolicy:
     """The job's own policy, or else its task's."""
@@ -54,15 +57,16 @@ async def perform(
     try:
         function = await _bind(task, delivery, context, resources)
     except InvalidArguments as error:
-        return Failed(failure=describe(error), reason=Reason.INVALID_ARGUMENTS, retryable=False)
+        failure = describe(error, context.hide)
+        return Failed(failure=failure, reason=Reason.INVALID_ARGUMENTS, retryable=False)
     except BaseException as error:
-        return judge_error(error, retry_policy(task, delivery))
+        return judge_error(error, retry_policy(task, delivery), context.hide)
     try:
         value = await call(function)
     except BaseException as error:
         # SystemExit and KeyboardInterrupt too: a job must not end the worker.
-        return judge_error(error, retry_policy(task, delivery))
-    return judge_value(value)
+        return judge_error(error, retry_policy(task, delivery), context.hide)
+    return judge_value(value, context.hide)
 
 
 async def _bind(
@@ -82,22 +86,23 @@ async def _bind(
     return lambda: function(*args, **kwargs)
 
 
-def judge_value(value: Any) -> Outcome:
+def judge_value(value: Any, hide: Hide) -> Outcome:
     """What a returned value means."""
     match value:
         case Snooze(seconds):
             return Snoozed(_delay(seconds))
         case Cancel(reason):
-            return Cancelled(Reason.CANCELLED_ITSELF, reason)
+            return Cancelled(Reason.CANCELLED_ITSELF, hide(reason))
     try:
         return Succeeded(codec.encode_result(value))
     except InvalidArguments as error:
-        return Failed(failure=describe(error), reason=Reason.UNKNOWN_RESULT, retryable=False)
+        failure = describe(error, hide)
+        return Failed(failure=failure, reason=Reason.UNKNOWN_RESULT, retryable=False)
 
 
-def judge_error(error: BaseException, policy: RetryPolicy) -> Outcome:
+def judge_error(error: BaseException, policy: RetryPolicy, hide: Hide) -> Outcome:
     """What a raised exception means."""
-    failure = describe(error)
+    failure = describe(error, hide)
     match error:
         case Retry():
             asked = None if error.delay is None else _delay(error.delay)

@@ -131,7 +131,9 @@ class RunningJobs:
     def _attempt(self, delivery: Delivery) -> Attempt:
         task = self._client.tasks.get(delivery.task)
         policy = task.policy if task else TaskPolicy()
-        context = JobContext(delivery, self._reporter, self._client.completion(delivery))
+        completion = self._client.completion(delivery)
+        signature = task.signature if task else None
+        context = JobContext(delivery, self._reporter, completion, signature)
         attempt = Attempt(delivery, context, delivery.options.retry or policy.retry, self._conclude)
         self._attempts[delivery.job_id, delivery.token] = attempt
         self._unfinished += 1

@@ -68,7 +68,7 @@ def run_trial(client: Client, job: NewJob, reporter: Reporter) -> Trial:
 async def _run(task: Task[..., Any], delivery: Delivery, reporter: Reporter) -> Outcome:
     resources = LiveResources(in_thread=task.policy.isolation is None)
     try:
-        context = JobContext(delivery, reporter)
+        context = JobContext(delivery, reporter, signature=task.signature)
         return await perform(task, delivery, context, resources, _caller(task))
     finally:
         await resources.close()

@@ -78,11 +78,10 @@ async def dead_letters(
     most: int = LOOKED_AT,
 ) -> DeadLetters:
     """The newest failed jobs by task and error."""
-    store = await service.store()
     where = Where(state=JobState.FAILED, task=task, queue=queue)
     groups: dict[tuple[str, str, Reason], DeadLetterGroup] = {}
     seen, partial = 0, False
-    async for jobs, partial in selection.scan(store, where, who, most):  # noqa: B007
+    async for jobs, partial in selection.scan(service, where, who, most):  # noqa: B007
         seen += len(jobs)
         for job in jobs:
             _add(groups, job, service)

@@ -13,20 +13,16 @@ from ferryman.domain.job import Job
 from ferryman.http import selection, submission
 from ferryman.http.answers import answer
 from ferryman.http.api.parameters import Cursor, Filter, JobId, JobOperator, Limit, Reader, Served
-from ferryman.http.bodies import Body, BulkBody, RetryBody, Where
+from ferryman.http.bodies import Body, BulkBody, RetryBody
 from ferryman.http.documents import says, takes
 from ferryman.http.principal import Principal
 from ferryman.http.problems import Problem
 from ferryman.http.service import Service
 from ferryman.http.views import EVENTS, JobSummary, JobView
-from ferryman.stores import JobStore
-from ferryman.stores.base import Page, Verdict
+from ferryman.stores.base import Verdict
 
 router = APIRouter(tags=["jobs"])
 logger = logging.getLogger("ferryman.http")
-
-LOOKED_AT: Final = 500
-"""Jobs that one page looks at to find those with an error."""
 
 LONGEST_WAIT: Final = 60.0
 SLICE: Final = 5.0
@@ -55,28 +51,10 @@ async def list_jobs(
 ) -> Response:
     """A page of the jobs that match all that is given."""
     store = await service.store()
-    page = await page_of(store, where, who, limit, cursor)
+    wanted, asked = selection.job_filter(where, who), selection.accepts(where, service.views)
+    page = await store.page(wanted, limit=limit, cursor=cursor, accepts=asked)
     jobs = tuple(map(service.views.summary, page.jobs))
     return answer(JobList(jobs=jobs, cursor=page.cursor, partial=page.partial))
-
-
-async def page_of(
-    store: JobStore, where: Where, who: Principal, limit: int, cursor: str | None
-) -> Page:
-    """A page; for an error, which the store cannot look for, of those that may be looked at.
-
-    Raises:
-        ConfigError: `cursor` was not made by this store.
-    """
-    wanted = selection.job_filter(where, who)
-    if where.error is None:
-        return await store.page(wanted, limit=limit, cursor=cursor)
-    page = await store.page(wanted, limit=LOOKED_AT, cursor=cursor)
-    places = [n for n, job in enumerate(page.jobs) if selection.matches(job, where)]
-    jobs = tuple(page.jobs[place] for place in places[:limit])
-    if len(places) > limit:  # only a page that ends there has the cursor of that place
-        page = await store.page(wanted, limit=places[limit - 1] + 1, cursor=cursor)
-    return Page(jobs, page.cursor, partial=page.cursor is not None and len(jobs) < limit)
 
 
 @router.get("/jobs/{job_id}", **says(JobView, 404))
@@ -162,8 +140,8 @@ async def retry(service: Service, who: Principal, job_id: str, body: RetryBody) 
     job = await selection.find(store, job_id, who)
     args = None
     if body.arguments is not None:
-        stored = service.views.arguments(job)
-        args = submission.edited_arguments(service.client, job, body.arguments, stored)
+        was = service.views.arguments(job)
+        args = submission.edited_arguments(service.client, job, body.arguments, was)
     [verdict] = await store.retry([job_id], args=args, by=who.name)
     _check(verdict, job_id, "retried: it is neither failed nor cancelled")
     await service.record(who, "retry", job_id, "with other arguments" if args else "")
@@ -213,14 +191,13 @@ async def act(service: Service, who: Principal, body: BulkBody) -> selection.Bul
             422, "invalid-request", "give either `ids` or `where` (an empty one is: all jobs)"
         )
     store = await service.store()
-    ids, more = await selection.select(store, body.ids, body.where, who)
+    ids, more = await selection.select(service, body.ids, body.where, who)
     if body.dry_run:
         return selection.Bulk(matched=len(ids), more=more, dry_run=True)
     changed, wrong = 0, None
     try:
-        for start in range(0, len(ids), selection.BATCH):
-            batch = ids[start : start + selection.BATCH]
-            changed += (await selection.act(store, body.action, batch, who.name))[0]
+        async for number in selection.act(store, body.action, ids, who.name):
+            changed += number
     except StoreError as error:
         wrong = error
     target = f"{len(ids)} jobs" if body.where is None else _told(body)

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import AwareDatetime
 
-from ferryman.domain.ids import check_key
 from ferryman.domain.states import JobState
 from ferryman.http.auth import needs, needs_sight
 from ferryman.http.bodies import Where
@@ -45,15 +44,12 @@ def where(
     queue: Name = None,
     user: Text = None,
     tag: Name = None,
-    text: Annotated[Text, Query(description="Occurs in the arguments as stored.")] = None,
+    text: Annotated[Text, Query(description="Occurs in the arguments as they are shown.")] = None,
     error: Annotated[Text, Query(description="The type of the latest failure.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Created from then on.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Created before.")] = None,
 ) -> Where:
     """Which jobs a request is about."""
-    for value, what in ((user, "user"), (text, "text"), (error, "error")):
-        if value is not None:
-            check_key(value, what)
     return Where(
         state=state,
         task=task,

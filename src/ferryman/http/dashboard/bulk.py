@@ -50,7 +50,7 @@ async def bulk(seen: Seen, who: JobOperator) -> Response:
         remaining = {} if not everything and len(chosen) == 1 else dict(search.pairs)
         return seen.elsewhere("jobs", **remaining, done=act, n=str(done.changed))
     store = await seen.store()
-    ids, more = await selection.select(store, body.ids, body.where, who)
+    ids, more = await selection.select(seen.service, body.ids, body.where, who)
     found = await store.get(ids[:SAMPLE])
     pairs = search.pairs if everything else [*search.pairs, *(("id", one) for one in ids)]
     return seen.page(

@@ -34,9 +34,11 @@ PAGE: Final = 50
 async def list_jobs(seen: Seen, who: Reader) -> Response:
     """A page of jobs, chosen by its address."""
     search = Search.of(seen.request.query_params)
+    where, cursor = search.where(), search.cursor or None
+    wanted, asked = selection.job_filter(where, who), selection.accepts(where, seen.views)
     store = await seen.store()
     try:
-        found = await api.page_of(store, search.where(), who, PAGE, search.cursor or None)
+        found = await store.page(wanted, limit=PAGE, cursor=cursor, accepts=asked)
     except ConfigError as error:
         raise Problem(422, "not-a-filter", str(error)) from error
     return seen.page(

@@ -11,7 +11,7 @@ from ferryman.domain.figures import Figures
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerStatus
 from ferryman.domain.operators import ActionPage, ApiKey, OperatorAction
 from ferryman.settings import Settings, embedded_database_url
-from ferryman.stores.base import Clock, FeedPage, Finding, JobFilter, Page
+from ferryman.stores.base import Clock, FeedPage, Finding, JobFilter, Judge, Page
 from ferryman.stores.sql import doctor
 from ferryman.stores.sql.counts import QueueCounts
 from ferryman.stores.sql.dialect import Dialect
@@ -74,9 +74,12 @@ class Looks:
             return []
         return await self._engines.read.run_repeatable(self._readers.get, ids)
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
         """See `JobStore.page`."""
-        return await self._engines.read.run_repeatable(self._readers.page, where, limit, cursor)
+        work = self._readers.page
+        return await self._engines.read.run_repeatable(work, where, limit, cursor, accepts)
 
     async def count(self, where: JobFilter) -> int:
         """See `JobStore.count`."""

@@ -20,11 +20,12 @@ from sqlalchemy import (
     tuple_,
 )
 
+from ferryman.codec import as_stored
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.ids import NAME_PATTERN
 from ferryman.domain.job import Job, JobEvent, WorkerStatus
 from ferryman.domain.states import JobState
-from ferryman.stores.base import JobFilter, Page, as_stored
+from ferryman.stores.base import JobFilter, Judge, Page
 from ferryman.stores.sql.deliveries import CLAIM_ORDER, claimable
 from ferryman.stores.sql.dialect import AnyRow, Contains, Dialect
 from ferryman.stores.sql.feed import TOLD
@@ -34,6 +35,12 @@ from ferryman.stores.sql.tables import LIVE, events, jobs, one_of, workers
 
 SCAN_LIMIT: Final = 10_000
 """Jobs that one page looks at; when fewer match than were asked for, the page is partial."""
+
+ASK_LIMIT: Final = 2_000
+"""The same where the reader is asked of each job, which takes longer."""
+
+STRETCH: Final = 100
+"""Jobs that are read at once to ask the reader of them."""
 
 _CURSOR: Final = re.compile(rf"([0-9]{{1,15}})\.({NAME_PATTERN.pattern})")
 
@@ -112,15 +119,21 @@ class Readers:
     # -- pages -----------------------------------------------------------------------------
 
     def page(
-        self, connection: Connection, where: JobFilter, limit: int, cursor: str | None
+        self,
+        connection: Connection,
+        where: JobFilter,
+        limit: int,
+        cursor: str | None,
+        accepts: Judge = None,
     ) -> Page:
-        """A page, made from at most `SCAN_LIMIT` rows that lie together in an index."""
+        """A page, made from a bounded number of rows that lie together in an index."""
         within, filters = [*_indexed(where), *_before(cursor)], _filtered(where)
-        edge = self._edge(connection, within) if filters else None
+        most = ASK_LIMIT if accepts else SCAN_LIMIT
+        edge = self._edge(connection, within, most) if filters or accepts else None
         if edge is not None:
             within.append(_place(edge.created_at, edge.id) <= PLACE)
-        found = _newest_first(select(jobs).where(*within, *filters)).limit(limit + 1)
-        page = tuple(to_job(row) for row in connection.execute(found))
+        found = _newest_first(select(jobs).where(*within, *filters))
+        page = self._accepted(connection, found, limit + 1, accepts)
         if len(page) > limit:
             last = page[limit - 1]
             return Page(page[:limit], _cursor(since_epoch(last.created_at), last.id))
@@ -128,10 +141,29 @@ class Readers:
             return Page(page, _cursor(edge.created_at, edge.id), partial=True)
         return Page(page)
 
-    def _edge(self, connection: Connection, within: list[ColumnElement[bool]]) -> "AnyRow | None":
+    def _accepted(
+        self, connection: Connection, found: Select[Any], most: int, accepts: Judge
+    ) -> tuple[Job, ...]:
+        """The first `most` jobs of a selection that are accepted; so many rows are held at once."""
+        if accepts is None:
+            return tuple(to_job(row) for row in connection.execute(found.limit(most)))
+        accepted: list[Job] = []
+        rest = found.limit(STRETCH)
+        while len(accepted) < most:
+            rows = connection.execute(rest).all()
+            accepted += filter(accepts, map(to_job, rows))
+            if len(rows) < STRETCH:
+                break
+            last = rows[-1]
+            rest = found.limit(STRETCH).where(_place(last.created_at, last.id) > PLACE)
+        return tuple(accepted[:most])
+
+    def _edge(
+        self, connection: Connection, within: list[ColumnElement[bool]], most: int
+    ) -> "AnyRow | None":
         """The last job that one page looks at, if more lie behind it."""
         seen = select(jobs.c.created_at, jobs.c.id).where(*within)
-        return connection.execute(_newest_first(seen).offset(SCAN_LIMIT - 1).limit(1)).first()
+        return connection.execute(_newest_first(seen).offset(most - 1).limit(1)).first()
 
     def count(self, connection: Connection, where: JobFilter) -> int:
         """How many jobs match."""

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ferryman.codec import as_stored
 from ferryman.domain.errors import ConfigError
 from ferryman.domain.job import Job
 from ferryman.domain.states import JobState
-from ferryman.stores.base import JobFilter, as_stored
+from ferryman.stores.base import JobFilter, Judge
 from ferryman.stores.valkey.calls import Position
 
 ORDER: Final = (
@@ -93,3 +94,19 @@ def matches(job: Job, where: JobFilter) -> bool:
 def indexed(where: JobFilter) -> bool:
     """Whether the indexes alone answer a filter."""
     return where == JobFilter(state=where.state, queue=where.queue)
+
+
+class Sieve(NamedTuple):
+    """What a listing lets through."""
+
+    where: JobFilter
+    accepts: Judge
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether the indexes alone answer it."""
+        return self.accepts is None and indexed(self.where)
+
+    def takes(self, job: Job) -> bool:
+        """Whether it lets a job through."""
+        return matches(job, self.where) and (self.accepts is None or self.accepts(job))

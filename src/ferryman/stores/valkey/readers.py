@@ -6,12 +6,12 @@ from typing import Final
 import msgspec
 
 from ferryman.domain.job import Job, JobEvent, QueueInfo, WorkerInfo, WorkerStatus
-from ferryman.stores.base import JobFilter, Page
+from ferryman.stores.base import JobFilter, Judge, Page
 from ferryman.stores.gathering import BATCH
 from ferryman.stores.valkey import calls, listing
 from ferryman.stores.valkey.base import STEP, Grounds, batched
 from ferryman.stores.valkey.journal import About, read_events
-from ferryman.stores.valkey.listing import Place
+from ferryman.stores.valkey.listing import Place, Sieve
 from ferryman.stores.valkey.records import moment, read_job
 
 PAGE_LOOKS: Final = 1000
@@ -61,10 +61,13 @@ class Readers(Grounds):
 
     # -- pages ---------------------------------------------------------------------------------
 
-    async def page(self, where: JobFilter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    async def page(
+        self, where: JobFilter, *, limit: int = 50, cursor: str | None = None, accepts: Judge = None
+    ) -> Page:
         """See `JobStore.page`. The newest first within each queue and state."""
         start = listing.read_cursor(cursor) if cursor is not None else None
         looks = max(limit, PAGE_LOOKS)
+        sieve = Sieve(where, accepts)
         jobs: list[Job] = []
         for place in listing.places(await self._queue_names(), where, start):
             here: Place | None = place
@@ -72,23 +75,23 @@ class Readers(Grounds):
                 if len(jobs) >= limit or looks <= 0:
                     partial = len(jobs) < limit
                     return Page(tuple(jobs), listing.write_cursor(here), partial)
-                found, looked, here = await self._matching(here, where, limit - len(jobs))
+                found, looked, here = await self._matching(here, sieve, limit - len(jobs))
                 looks -= looked
                 jobs += found
         return Page(tuple(jobs))
 
     async def _matching(
-        self, place: Place, where: JobFilter, room: int
+        self, place: Place, sieve: Sieve, room: int
     ) -> tuple[list[Job], int, Place | None]:
         """Up to `room` jobs from a place on, how many entries that took, and where it goes on.
 
         A filter that the indexes do not know needs a longer look. If too many match then, a
         second look ends with the last one that there is room for, for only there a place is known.
         """
-        size = room if listing.indexed(where) else STRETCH
+        size = room if sieve.takes_all else STRETCH
         while True:
             jobs, looked, following = await self._stretch(place, size)
-            matching = [at for at, job in enumerate(jobs) if listing.matches(job, where)]
+            matching = [at for at, job in enumerate(jobs) if sieve.takes(job)]
             if len(matching) <= room:
                 return [jobs[at] for at in matching], looked, following
             size = max(room, min(size - 1, matching[room - 1] + 1))
