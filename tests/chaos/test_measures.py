@@ -42,7 +42,6 @@ def outcome(lives: Lives, scenario: str = "quiet") -> Outcome:
         seed=1,
         seconds=1.0,
         again="python -m chaos run quiet --on sqlite --seed 1",
-        points=[],
         judgement=judge(lives),
         measures=measure(lives),
         machine="a machine",

@@ -103,10 +103,11 @@ async def served() -> AsyncIterator[Any]:
         await one.close()
 
 
-async def read(service: Any, store: FeedOfQueues, total: int, *, leaving: float) -> list[int]:
+async def read(
+    service: Any, store: FeedOfQueues, last: str, total: int, *, leaving: float
+) -> list[int]:
     """The numbers of all events that a reader is told who leaves and comes again now and then."""
     told: list[int] = []
-    last: str | None = (await store.feed(None, limit=1)).cursor
     while len(told) < total:
         listener = Listener(Wish())
         frames = follow_all(service, listener, last)
@@ -126,6 +127,7 @@ async def stormed(serve: Any, seed: int, total: int = 400) -> list[int]:
     """What two readers are told while it happens."""
     store = FeedOfQueues(seed)
     service = serve(store)
+    first = (await store.feed(None, limit=1)).cursor
 
     async def write() -> None:
         while store.count < total:
@@ -136,9 +138,8 @@ async def stormed(serve: Any, seed: int, total: int = 400) -> list[int]:
                 await asyncio.sleep(0)
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        steady = group.create_task(read(service, store, total, leaving=0.0))
-        leaving = group.create_task(read(service, store, total, leaving=0.5))
-        await asyncio.sleep(0.01)
+        steady = group.create_task(read(service, store, first, total, leaving=0.0))
+        leaving = group.create_task(read(service, store, first, total, leaving=0.5))
         group.create_task(write())
     return steady.result() + leaving.result()
 
