@@ -12,6 +12,7 @@ import itertools
 import multiprocessing
 import signal
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -380,15 +381,23 @@ def _blame(lives: Lives, judgement: Judgement) -> dict[str, list[str]]:
 def main(request: Request, into: Path | None) -> int:
     """March through deployments, some at a time; the exit code is 0 if all points pass."""
     context = multiprocessing.get_context("spawn")
+    reports, broken = [], 0
     with ProcessPoolExecutor(AT_ONCE, mp_context=context, max_tasks_per_child=1) as pool:
-        begun = [pool.submit(march, name, request) for name in request.deployments]
+        begun = {pool.submit(march, name, request): name for name in request.deployments}
         for done in as_completed(begun):
-            print(done.result().told(), flush=True)
-    reports = [one.result() for one in begun]
+            try:
+                reports.append(done.result())
+            except Exception as error:  # the others go on, and this one has failed
+                traceback.print_exception(error)
+                print(f"FAIL {begun[done]:<18} it broke off: {error!r}", flush=True)
+                broken += 1
+            else:
+                print(reports[-1].told(), flush=True)
+    reports.sort(key=lambda report: request.deployments.index(report.deployment))
     print(table(reports))
     if into is not None:
         into.write_text(table(reports) + "\n")
-    return 0 if all(report.good for report in reports) else 1
+    return 0 if not broken and all(report.good for report in reports) else 1
 
 
 # -- the table -----------------------------------------------------------------------------------
