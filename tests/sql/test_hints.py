@@ -111,11 +111,11 @@ async def test_a_commit_of_another_process_is_noticed(
     ticking: SqlStore, open_store: OpenStore
 ) -> None:
     other, signal = await open_store(), ticking._hints._signal
-    await signal.changed(0.1)
+    await signal.changed(0.1, keen=True)
     begun = time.monotonic()
-    await asyncio.gather(signal.changed(30.0), other.submit([new_job("a")]))
+    await asyncio.gather(signal.changed(30.0, keen=True), other.submit([new_job("a")]))
     assert time.monotonic() - begun < 5.0
-    await asyncio.wait_for(signal.changed(0.2), 5.0)
+    await asyncio.wait_for(signal.changed(0.2, keen=True), 5.0)
 
 
 async def test_a_store_that_was_closed_leaves_no_task(settings: Settings) -> None:

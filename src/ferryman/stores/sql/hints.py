@@ -48,8 +48,12 @@ class Signal(Protocol):
 
     patience: float
 
-    async def changed(self, timeout: float) -> None:
-        """Return when something may have changed, or after `timeout` seconds."""
+    async def changed(self, timeout: float, *, keen: bool) -> None:
+        """Return when something may have changed, or after `timeout` seconds.
+
+        Args:
+            keen: it is worth looking often: something came about just now, or is followed closely.
+        """
         ...
 
     def announce(self, topics: Topics) -> None:
@@ -136,17 +140,18 @@ class Hints:
         await self._signal.close()
 
     async def _watch(self) -> None:
-        pause = SETTLE
+        pause, found = SETTLE, Topics()
         while True:
             await self._anyone.wait()
-            await self._pause(min(pause, EVENTS) if self._for_events else pause)
+            keen = bool(found or self._for_events)
+            await self._pause(min(pause, EVENTS) if self._for_events else pause, keen=keen)
             found = await self._found()
             self.wake(found or Topics(events=True))
             pause = SETTLE if found else min(2 * pause, self._signal.patience)
 
-    async def _pause(self, pause: float) -> None:
+    async def _pause(self, pause: float, *, keen: bool) -> None:
         """Wait for a signal, for the first look of a new waiter, or for `pause` seconds."""
-        changed = asyncio.ensure_future(self._signal.changed(pause))
+        changed = asyncio.ensure_future(self._signal.changed(pause, keen=keen))
         due = asyncio.ensure_future(self._due.wait())
         try:
             await asyncio.wait((changed, due), return_when=asyncio.FIRST_COMPLETED)

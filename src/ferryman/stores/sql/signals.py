@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Text, bindparam, func, select
 from ferryman.domain.errors import StoreError
 from ferryman.stores.sql.hints import Topics
 
-TICKS: Final = (0.01, 0.05)
+TICKS: Final = (0.01, 0.1)
 """Seconds between two looks at the number of commits: at first, and after a long quiet."""
 
 GATHER: Final = 0.01
@@ -40,16 +40,18 @@ class SqliteSignal:
         self._seen: int | None = None
         self._tick = TICKS[0]
 
-    async def changed(self, timeout: float) -> None:
+    async def changed(self, timeout: float, *, keen: bool) -> None:
         """Return soon after a commit of another connection, or after `timeout` seconds."""
+        if keen:
+            self._tick = TICKS[0]
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             await asyncio.sleep(min(self._tick, left))
+            self._tick = min(1.05 * self._tick, TICKS[1])
             number = self._number()
             if number != self._seen:
-                self._seen, self._tick = number, TICKS[0]
+                self._seen = number
                 return
-            self._tick = min(1.05 * self._tick, TICKS[1])
 
     def _number(self) -> int | None:
         try:
@@ -91,7 +93,7 @@ class PostgresqlSignal:
     are let through one at a time at their commit.
     """
 
-    patience = 0.5
+    patience = 1.0
 
     def __init__(self, url: URL, wake: Callable[[Topics], None], send: Send) -> None:
         self._url = url
@@ -104,7 +106,7 @@ class PostgresqlSignal:
         self._jobs: set[str] = set()
         self._events = False
 
-    async def changed(self, timeout: float) -> None:
+    async def changed(self, timeout: float, *, keen: bool) -> None:
         """Return when messages may have been missed, or after `timeout` seconds."""
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen())
@@ -131,12 +133,21 @@ class PostgresqlSignal:
         connecting = AsyncConnection.connect(**options, autocommit=True)
         async with await connecting as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
-            self._changed.set()
-            async with contextlib.aclosing(connection.notifies()) as messages:
-                async for message in messages:
-                    self._received(message.payload)
+            # The driver's own way of waiting looks ten times a second.
+            loop, server = asyncio.get_running_loop(), connection.pgconn
+            heard = asyncio.Event()
+            loop.add_reader(server.socket, heard.set)
+            try:
+                self._changed.set()
+                while await heard.wait():
+                    heard.clear()
+                    server.consume_input()
+                    while message := server.notifies():
+                        self._received(message.extra)
+            finally:
+                loop.remove_reader(server.socket)
 
-    def _received(self, payload: str) -> None:
+    def _received(self, payload: bytes) -> None:
         with contextlib.suppress(msgspec.DecodeError):
             self._wake(msgspec.json.decode(payload, type=Topics))
 
