@@ -78,8 +78,11 @@ def resident(processes: Iterable[psutil.Process]) -> float:
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
-    """A process and all that it started."""
-    return [process, *process.children(recursive=True)]
+    """A process and all that it started; nobody, if it has ended."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _nanoseconds(pid: int) -> int:
