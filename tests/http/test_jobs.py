@@ -298,3 +298,32 @@ async def test_a_filter_that_no_database_takes_is_refused(
     if name == "cursor":  # which is no filter, and of no use there
         assert statuses.pop() == 200
     assert set(statuses) == {422}
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_failure_of_the_service(
+    app: Ferryman,
+) -> None:
+    served = create_app(app, auth="off", rate=0)
+    said = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/tasks/add/jobs",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return said.pop(0)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    await served(scope, receive, send)
+    assert answers[0]["status"] == 400
+    await served.state.service.close()

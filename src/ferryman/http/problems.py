@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
@@ -113,6 +113,9 @@ def install(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    async def gone(_: Request, __: Any) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
+
     async def unexpected(_: Request, error: Any) -> Response:
         return problem_of(errors.FerrymanError(str(error))).response()
 
@@ -121,6 +124,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, frameworks)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unexpected)
 
 
