@@ -5,6 +5,8 @@ the source of one function, which is compiled anew. An edit whose old text is no
 once can no longer be made: whoever changed the product has to change the plant.
 """
 
+import builtins
+import dis
 import functools
 import importlib
 import inspect
@@ -137,4 +139,12 @@ def changed(edits: Sequence[Edit]) -> CodeType:
     ]
     if inner.co_freevars != function.__code__.co_freevars:
         raise Misplaced(f"{where}: it would need other variables from around it")
+    if unknown := _globals_of(inner) - function.__globals__.keys() - vars(builtins).keys():
+        raise Misplaced(f"{where}: its module has nothing called {', '.join(sorted(unknown))}")
     return inner
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    named = {one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL"}
+    inner = (one for one in code.co_consts if isinstance(one, CodeType))
+    return named.union(*map(_globals_of, inner))

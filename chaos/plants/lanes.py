@@ -50,6 +50,7 @@ PLANTS: Final = (
                 "def work(connection):\n"
                 "            intake = self._producers.submit_each(connection, jobs)\n"
                 "            self._courier.add(intake.places)\n"
+                "            import time\n"
                 "            time.sleep(1.0)\n"
                 "            return intake\n"
                 "        intake = await self._engines.write.run(work)\n"
