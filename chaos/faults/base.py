@@ -11,9 +11,9 @@ import msgspec
 from chaos.history import Scope
 from chaos.stage import Deployment, Stage
 
-Need = Literal["any", "valkey", "record", "lane", "postgresql", "sqlite"]
-"""Where a fault applies: on all deployments, with a Valkey server, with one that keeps the
-records, with one that is a lane, on a database of a kind."""
+Need = Literal["any", "clock", "valkey", "record", "lane", "postgresql", "sqlite"]
+"""Where a fault applies: on all deployments, with a store whose clock is not its workers', with a
+Valkey server, with one that keeps the records, with one that is a lane, on a database of a kind."""
 
 Inject = Callable[[Stage], AbstractContextManager[None]]
 """Entering it begins the fault, leaving it heals the fault."""
@@ -57,6 +57,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
                 return deployment.valkey and not deployment.lane
             case "lane":
                 return deployment.lane
+            case "clock":
+                return deployment.database != "sqlite"
             case database:
                 return deployment.database == database
 

@@ -161,6 +161,7 @@ FAULTS: Final = (
     Fault(
         name="clock jumped",
         inject=clock_jumped,
+        need="clock",
         leases=1.0,
         joins=False,
         tool=FAKETIME,
