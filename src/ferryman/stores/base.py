@@ -135,10 +135,9 @@ class FeedPage(msgspec.Struct, frozen=True):
 
     Attributes:
         cursor: ASCII text without blanks that only the store understands.
-        reset: the store does not have all that happened since the cursor that was given. Whoever
-            follows reads the state anew; `cursor` is where the feed goes on from here.
-        more: there may be more by now. Where not, these are all that were committed before the
-            call, so whoever catches up is there, however much goes on to happen.
+        reset: the store has not all that happened since the given cursor. Whoever follows reads
+            the state anew; `cursor` is where the feed goes on from here.
+        more: else these are all that were committed before the call: who caught up is there.
     """
 
     events: tuple[JobEvent, ...]
@@ -148,10 +147,7 @@ class FeedPage(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of a store's check-up: how it stands, and how to mend it where it is not ok.
-
-    `allow` is the name under which the settings may put up with it.
-    """
+    """How a store stands in one matter, how to mend it, and by which name it may be allowed."""
 
     level: Literal["ok", "warning", "error"]
     what: str
