@@ -39,7 +39,11 @@ def test_an_edit_of_what_is_not_there_is_refused(where: str) -> None:
 
 def test_an_edit_that_names_what_the_module_has_not_is_refused() -> None:
     with pytest.raises(Misplaced, match="nothing called unheard_of"):
-        edits.try_out([Edit(f"{__name__}:sample", "return 1", "return unheard_of")])
+        edits.try_out([Edit(f"{__name__}:untouched", "return 1", "return unheard_of")])
+
+
+def untouched() -> int:
+    return 1
 
 
 def test_who_has_the_function_already_runs_the_new_code() -> None:
