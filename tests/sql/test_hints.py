@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections import Counter
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -77,6 +79,32 @@ def _listeners(engine: Engine) -> set[int]:
 def _cut_listeners(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_terminate_backend(pid)" + LISTENERS))
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+async def test_a_listener_that_is_cut_leaves_no_descriptor_watched(
+    ticking: SqlStore, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, watched = asyncio.get_running_loop(), Counter[int]()
+    add, remove = loop.add_reader, loop.remove_reader
+
+    def adds(descriptor: int, *rest: Any) -> None:
+        add(descriptor, *rest)
+        watched[descriptor] += 1
+
+    def removes(descriptor: int) -> bool:
+        watched[descriptor] -= 1
+        return remove(descriptor)
+
+    monkeypatch.setattr(loop, "add_reader", adds)
+    monkeypatch.setattr(loop, "remove_reader", removes)
+    working = asyncio.create_task(ticking.wait_for_work(["default"], 30.0))
+    for _ in range(3):
+        before = _listeners(engine)
+        _cut_listeners(engine)
+        await until(lambda: bool(_listeners(engine) - before))  # noqa: B023 - used at once
+    await until(lambda: sum(watched.values()) == 1)
+    working.cancel()
 
 
 @pytest.mark.parametrize("settings", ["postgresql"], indirect=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import sqlite3
 import time
@@ -133,10 +134,12 @@ class PostgresqlSignal:
         connecting = AsyncConnection.connect(**options, autocommit=True)
         async with await connecting as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
-            # The driver's own way of waiting looks ten times a second.
+            # The driver's own way of waiting looks ten times a second. Its socket is watched by a
+            # descriptor of our own: it closes its own by itself when the connection is lost.
             loop, server = asyncio.get_running_loop(), connection.pgconn
             heard = asyncio.Event()
-            loop.add_reader(server.socket, heard.set)
+            watched = os.dup(server.socket)
+            loop.add_reader(watched, heard.set)
             try:
                 self._changed.set()
                 while await heard.wait():
@@ -145,7 +148,8 @@ class PostgresqlSignal:
                     while message := server.notifies():
                         self._received(message.extra)
             finally:
-                loop.remove_reader(server.socket)
+                loop.remove_reader(watched)
+                os.close(watched)
 
     def _received(self, payload: bytes) -> None:
         with contextlib.suppress(msgspec.DecodeError):
