@@ -52,7 +52,7 @@ chaos: $(VENV)/ready chaos-planted chaos-points ## Inject every fault on every d
 chaos-planted: $(VENV)/ready ## See whether each fault that is planted in the code is caught (10 minutes)
 	$(BIN)/python -m chaos planted
 
-chaos-points: $(VENV)/ready ## Kill a process before and after each call to a server (15 minutes)
+chaos-points: $(VENV)/ready ## Kill a process before and after each call to a server (an hour)
 	$(BIN)/python -m chaos points
 
 chaos-smoke: $(VENV)/ready ## A few faults on every deployment, as in `make test` (a minute)
