@@ -6,6 +6,7 @@ taken in. It is stricter in that it asks what explains each duplicate, in that a
 refused must not run (*phantom*), and in that it follows each job's states and tokens.
 """
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -220,8 +221,11 @@ class _Judge:
 
     def _restarts(self, life: Life) -> Iterator[tuple[str, str]]:
         left = {leave.token: leave.how for leave in life.leaves}
-        for before, after in zip(life.starts, life.starts[1:], strict=False):
-            self._again[before.job, before.token] = after.t
+        # A worker that was stopped may begin what it had claimed when others have begun it again.
+        in_turn = sorted(life.starts, key=lambda start: start.token)
+        for before, after in itertools.pairwise(in_turn):
+            if after.t > before.t:
+                self._again[before.job, before.token] = after.t
             if before.token == after.token:
                 yield "overlap", f"token {after.token} in {before.pid} and in {after.pid}"
             elif left.get(before.token) in ("again", "error", "kill"):

@@ -59,7 +59,11 @@ class Faultlines:
         self._charges = sorted(charges)
 
     def explains(self, before: Start, again: int) -> bool:
-        """Whether a fault may have ended a delivery before its job started again."""
+        """Whether a fault may have ended a delivery before its job started again.
+
+        It may even have begun after that, if what was to run it had been stopped.
+        """
+        again = max(before.t, again)
         for pid in (before.pid, before.parent):
             struck = self._processes.get(pid)
             if struck is not None and struck.touch(before.t - RESUMED, again):

@@ -80,6 +80,13 @@ PLANTED: list[tuple[str, str, Tell]] = [
     ("unexplained", "no fault", lambda s: s.enqueue().start().done(2).keep(2, kills=0)),
     (
         "unexplained",
+        "an older delivery began late, and nothing had stopped it",
+        lambda s: (
+            s.enqueue().fault("process", (8,)).start(2, pid=8).start(1).done(2).keep(2, kills=0)
+        ),
+    ),
+    (
+        "unexplained",
         "the fault was elsewhere",
         lambda s: s.enqueue().start().fault("process", (8,)).done(2).keep(2, kills=0),
     ),
@@ -255,6 +262,18 @@ FINE: list[tuple[str, Tell]] = [
     (
         "claimed before its process was stopped, begun when that went on",
         lambda s: s.enqueue().fault("process", (7,)).start().done(2).keep(2, kills=0),
+    ),
+    (
+        "begun by a process that went on after others had begun it again",
+        lambda s: (
+            s.enqueue()
+            .start(2, pid=8)
+            .fault("process", (7,))
+            .start(1)
+            .leave(token=2)
+            .finish(2)
+            .keep(2, kills=0)
+        ),
     ),
     (
         "in a child that was killed with its parent",
