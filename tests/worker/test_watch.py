@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from ferryman import JobState, current_job
 from ferryman.domain.errors import StoreUnavailable
-from ferryman.domain.job import Delivery, Job, NewJob
-from ferryman.stores.base import ClaimRequest, Pace
+from ferryman.domain.job import Delivery, Job, NewJob, WorkerInfo
+from ferryman.stores.base import ClaimRequest, Pace, ProgressUpdate, Verdict
 from ferryman.worker import exchange, loop
 from ferryman.worker.messages import Why
 from tests.contract.model import ModelStore
@@ -229,3 +231,49 @@ async def test_who_is_to_drain_gets_his_slots_back() -> None:
             assert ended is not None
             assert ended.state is JobState.SUCCEEDED
             direct.worker._work_may_be_there()
+
+
+class Stuck(Waiting):
+    """Reports get there when the test says so, and what is handed back after all else."""
+
+    def __init__(self) -> None:
+        super().__init__(pace=Pace(exchanges=2))
+        self.reporting = False
+        self.reports = asyncio.Event()
+
+    async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
+        self.reporting = True
+        await self.reports.wait()
+        return await super().progress(updates)
+
+    async def hand_back(self, worker: WorkerInfo, **how: Any) -> list[tuple[str, JobState]]:
+        await asyncio.sleep(0.05)
+        return await super().hand_back(worker, **how)
+
+
+async def test_what_a_claim_brings_while_it_becomes_time_to_look_for_lost_jobs_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "LEAST_SHARE", 1)
+    app, store, gate = client(lease=0.5, sweep=0.1), Stuck(), Gate()
+    report = asyncio.Event()
+
+    @app.task
+    async def work() -> None:
+        await report.wait()
+        current_job().progress(1, 2)
+        await gate.wait()
+
+    async with directly(app, store, concurrency=4) as direct:
+        first = await direct.submit("work")
+        await direct.reached(first, "running")
+        await eventually(lambda: store.waits == 1)
+        report.set()
+        direct.worker._work_may_be_there()  # a call that must wait for the report, and then
+        await eventually(lambda: store.reporting and not store.waits)  # a claim that must, too
+        await eventually(lambda: direct.worker._exchange.overdue)
+        second = await direct.submit("work")
+        store.reports.set()
+        gate.out.set()
+        ended = [await direct.ended(job) for job in (first, second)]
+        assert [job.deliveries for job in ended] == [1, 1]

@@ -48,7 +48,7 @@ class Exchange:
 
     @property
     def overdue(self) -> bool:
-        """Whether the next call looks for lost deliveries, and so must be the only one.
+        """Whether it is time to look for lost deliveries; until that is done nothing is claimed.
 
         As long as a claim waits at the server it cannot be, and that is not for long.
         """
@@ -56,20 +56,13 @@ class Exchange:
             return False
         return self._in_doubt or time.monotonic() >= self.look_again_at
 
-    async def trade(
-        self, endings: Sequence[Ending], limit: int, held: Callable[[], Collection[str]]
-    ) -> Traded:
+    async def trade(self, endings: Sequence[Ending], limit: int) -> Traded:
         """Write `endings` and claim up to `limit` jobs, in one call where both are wanted.
-
-        Args:
-            held: the ids of the jobs that run here, without those of `endings`.
 
         Raises:
             StoreError: nothing of it is sure; calling again with the same endings is safe.
             LeaseLost: the lease is over.
         """
-        if self.overdue:
-            return await self._clear_doubt(endings, held)
         if not limit:
             return Traded(await self._store.finish(endings), [], claimed=False)
         request = self._request(limit)
@@ -112,9 +105,15 @@ class Exchange:
     def _request(self, limit: int) -> ClaimRequest:
         return ClaimRequest(worker=self._info.id, queues=self._info.queues, limit=limit)
 
-    async def _clear_doubt(
-        self, endings: Sequence[Ending], held: Callable[[], Collection[str]]
-    ) -> Traded:
+    async def look(self, endings: Sequence[Ending], held: Callable[[], Collection[str]]) -> Traded:
+        """Write `endings`, and hand back what runs under this worker without its knowing.
+
+        Args:
+            held: the ids of the jobs that run here, without those of `endings`.
+
+        Raises:
+            StoreError, LeaseLost: as `trade`.
+        """
         # First the endings: their jobs are not held, and must not be handed back.
         verdicts = await self._store.finish(endings) if endings else []
         await self._store.hand_back(self._info, kill=False, keep=held())

@@ -267,7 +267,8 @@ class Worker:
         self._claiming += limit
         if limit:
             self._hungry = False  # unless it is said again from now on
-        self._begin(self._trade(ended, limit))
+        # Decided now: before its call is made, others may be, and it may become time to look.
+        self._begin(self._trade(ended, limit, look=self._exchange.overdue))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -275,9 +276,9 @@ class Worker:
         task.add_done_callback(self._trades.discard)
         return task
 
-    async def _trade(self, ended: list[Ended], limit: int) -> None:
+    async def _trade(self, ended: list[Ended], limit: int, *, look: bool) -> None:
         try:
-            await self._exchange_for(ended, limit)
+            await self._exchange_for(ended, limit, look=look)
         except Exception as error:
             self._fault = error
         finally:
@@ -311,14 +312,20 @@ class Worker:
             if self._watch:
                 self._watch.cancel()
 
-    async def _exchange_for(self, ended: list[Ended], limit: int, *, wait: bool = False) -> None:
+    async def _exchange_for(
+        self, ended: list[Ended], limit: int, *, wait: bool = False, look: bool = False
+    ) -> None:
         endings = [one.ending for one in ended]
         try:
             await self._buffer.flush()
-            if wait:
-                traded = await self._exchange.wait(limit, LONGEST_WAIT)
+            if look:
+                traded = await self._exchange.look(endings, self._jobs.held)
+            elif not wait:
+                traded = await self._exchange.trade(endings, limit)
+            elif self._exchange.overdue:
+                return  # others look by now, and would not know what this brings
             else:
-                traded = await self._exchange.trade(endings, limit, self._jobs.held)
+                traded = await self._exchange.wait(limit, LONGEST_WAIT)
         except StoreError as error:
             self._jobs.put_back(ended)
             self._hungry = True
