@@ -5,9 +5,9 @@ python -m chaos run [SCENARIO…] --on DEPLOYMENT [--seed N]
 python -m chaos endure --on DEPLOYMENT [--jobs N] [--kills N] [--rate N] [--seed N]
 python -m chaos peers [NAME…]
 python -m chaos check HISTORY --lease SECONDS
-python -m chaos planted [PLANT…] [--table FILE]
-python -m chaos points [--pairs] [--on DEPLOYMENT] [--table FILE]
-python -m chaos report [RESULTS]
+python -m chaos planted [PLANT…]
+python -m chaos points [--pairs] [--on DEPLOYMENT]
+python -m chaos report
 """
 
 import argparse
@@ -15,14 +15,12 @@ import random
 import sys
 from pathlib import Path
 
-from chaos import points
+from chaos import points, report
 from chaos.catalogue import named, names
 from chaos.checker import check
 from chaos.peers import contest
 from chaos.plants import catalogue as planted
 from chaos.plants import runner as plants
-from chaos.report import PAGE, report, write
-from chaos.results import RESULTS, load
 from chaos.runner import run
 from chaos.scenarios import Scenario
 from chaos.stage import DEPLOYMENTS, Deployment
@@ -47,13 +45,13 @@ def main() -> int:
                 pairs=given.pairs,
                 only=given.only,
             )
-            return points.main(request, given.table)
+            return points.main(request)
         case "planted":
             if unknown := [name for name in given.plants if name not in planted.ALL]:
                 _parser().error(
                     f"no such plant: {unknown[0]!r}; there are: {', '.join(planted.ALL)}"
                 )
-            return plants.main(given.plants, given.at_once, given.table)
+            return plants.main(given.plants, given.at_once)
         case "endure":
             length = Length(given.jobs, given.kills, given.rate)
             deployment = DEPLOYMENTS[given.on]
@@ -61,12 +59,7 @@ def main() -> int:
         case "peers":
             return _peers(given.names, given.seed)
         case "report":
-            if not (outcomes := load(given.results)):
-                print(f"there are no results in {given.results}: run some scenarios first")
-                return 1
-            write(report(outcomes, contest.load()))
-            print(f"wrote what {len(outcomes)} runs came to into {PAGE}")
-            return 0
+            return _report()
         case _:
             judgement = check(given.history, lease=given.lease)
             print(judgement)
@@ -96,15 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     proof = commands.add_parser("planted", help="see whether each planted fault is caught")
     proof.add_argument("plants", nargs="*", metavar="PLANT")
     proof.add_argument("--at-once", type=int, default=3, metavar="RUNS")
-    proof.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
     crash = commands.add_parser("points", help="kill a process at each point, one after the other")
     crash.add_argument("--on", choices=DEPLOYMENTS, action="append", metavar="DEPLOYMENT")
     crash.add_argument("--pairs", action="store_true", help="a worker and a sweep, where one is")
     crash.add_argument("--only", default="", metavar="PART", help="points with this in their names")
     crash.add_argument("--seed", type=int, default=1)
-    crash.add_argument("--table", type=Path, metavar="FILE", help="write a table in Markdown")
-    told = commands.add_parser("report", help="write what all runs came to into the docs")
-    told.add_argument("results", nargs="?", type=Path, default=RESULTS)
+    commands.add_parser("report", help="write what all runs came to into the docs")
     return parser
 
 
@@ -125,6 +115,17 @@ def _peers(wanted: list[str], seed: int) -> int:
             result = contest.play(entry, seed)
             contest.save(result)
             print(result.told(), flush=True)
+    return 0
+
+
+def _report() -> int:
+    parts = list(report.parts())
+    for part in parts:
+        report.write(part)
+        print(f"wrote the {part.name} into {part.page}")
+    if not parts:
+        print("there are no results here: run some scenarios first")
+        return 1
     return 0
 
 

@@ -26,6 +26,8 @@ _ROLES: Final = {
 
 BEAT: Final = 0.1
 
+_opening = threading.Lock()
+
 
 def acts() -> bool:
     """Whether this process is part of a run."""
@@ -40,8 +42,9 @@ def role() -> str:
 
 
 def recorder() -> Recorder:
-    """The file of this process."""
-    return _recorder(os.getpid())
+    """The file of this process, of which there is one, whichever thread asks first."""
+    with _opening:
+        return _recorder(os.getpid())
 
 
 @functools.cache

@@ -5,6 +5,7 @@ outlive the SIGKILL of their writer. All moments are nanoseconds of CLOCK_MONOTO
 for all processes of a machine and which nobody can set.
 """
 
+import itertools
 import os
 import secrets
 import time
@@ -260,12 +261,11 @@ class Recorder:
         name = f"{actor}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._file = os.open(folder / name, flags, 0o644)
-        self._numbers = 0
+        self._numbers = itertools.count(1)
 
     def number(self) -> int:
-        """The next number of a call."""
-        self._numbers += 1
-        return self._numbers
+        """The next number of a call, in whatever thread."""
+        return next(self._numbers)
 
     def add(self, line: Line) -> None:
         """Write a line, in one call."""

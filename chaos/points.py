@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from chaos import failpoints
+from chaos import failpoints, results
 from chaos.checker import Judgement, judge
 from chaos.lives import SECOND, Lives
 from chaos.plan import Plan
@@ -44,6 +44,8 @@ LANE_VERBS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Those that there are with a lane, too."""
 
+KEPT: Final = results.KEPT / "points"
+
 SURVEY: Final = 15.0
 """Seconds in which the points are looked for."""
 
@@ -51,6 +53,9 @@ REACHED_WITHIN: Final = 60.0
 """Seconds in which a process must come to the point that is aimed at."""
 
 PROVOKED_EVERY: Final = 3.0
+
+BACKLOG: Final = 0.5
+"""Seconds in which jobs gather."""
 
 PRODUCERS: Final = 2
 
@@ -95,6 +100,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         missing: verbs, by who makes them, of which not one point was seen.
         anomalies: all that was found, also what no point is to blame for.
+        machine, commit: where, and of which state of the code.
     """
 
     deployment: str
@@ -105,6 +111,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     kills: int
     seconds: float
     kept: str = ""
+    pairs: bool = False
+    machine: str = ""
+    commit: str = ""
 
     @property
     def good(self) -> bool:
@@ -173,6 +182,7 @@ class March:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._turns = itertools.count()
+        self._provoked = itertools.count()
 
     def survey(self) -> list[str]:
         """The points that processes come past, in ordinary work and when others die."""
@@ -225,6 +235,9 @@ class March:
         self._heal()
         return True
 
+    def _working(self) -> list[Tree]:
+        return [tree for tree in self._stage.trees if tree.lives and _works(tree)]
+
     def _needs(self, names: Iterable[str]) -> bool:
         """Whether a process has to die for somebody to come to one of these points."""
         return any(
@@ -236,7 +249,7 @@ class March:
     def _provoke(self) -> None:
         """Kill a worker's host or one of its processes, in turn."""
         stage = self._stage
-        working = [tree for tree in stage.trees if tree.lives and _works(tree)]
+        working = self._working()
         if len(working) < 2:
             return
         tree = stage.random.choice(working)
@@ -253,11 +266,35 @@ class March:
         """Have somebody do what is done seldom."""
         if name.startswith("producer"):
             self._replace_producer()
-        elif name.startswith("supervisor.sweep") and self._stage.valkey is not None:
-            with self._stage.fault("lane flushed", "none"):
-                self._stage.valkey.command("FLUSHALL")
+        elif name.startswith("supervisor.sweep"):
+            self._flush_lane()
         else:
-            self._provoke()
+            ways = [self._provoke]
+            if name.startswith("process"):
+                ways += [
+                    self._terminate,
+                    *([self._flush_lane] if self._stage.deployment.lane else []),
+                ]
+            ways[next(self._provoked) % len(ways)]()
+
+    def _terminate(self) -> None:
+        """End a worker, which has to write what is done by then."""
+        stage = self._stage
+        if working := self._working():
+            tree = stage.random.choice(working)
+            with stage.fault("provocation", "process", tree.all(), charges=True):
+                tree.stop(10)
+
+    def _flush_lane(self) -> None:
+        """Empty the lane while jobs wait: all workers are gone for a moment."""
+        stage = self._stage
+        assert stage.valkey is not None  # noqa: S101 - a lane has a server
+        with stage.fault("provocation", "process", stage.everyone(), charges=True):
+            for tree in stage.trees:
+                tree.kill()
+        stage.wait(BACKLOG)
+        with stage.fault("lane flushed", "none"):
+            stage.valkey.command("FLUSHALL")
 
     def _replace_producer(self) -> None:
         """Kill a producer: another does for the first time what it has done long ago."""
@@ -315,6 +352,9 @@ def march(name: str, request: Request) -> Report:
         kills=sum(len(one.names) for one in made if one.reached),
         seconds=round(time.monotonic() - began, 1),
         kept=kept,
+        pairs=request.pairs,
+        machine=results.machine(),
+        commit=results.commit(),
     )
 
 
@@ -378,8 +418,11 @@ def _blame(lives: Lives, judgement: Judgement) -> dict[str, list[str]]:
 # -- the command ---------------------------------------------------------------------------------
 
 
-def main(request: Request, into: Path | None) -> int:
-    """March through deployments, some at a time; the exit code is 0 if all points pass."""
+def main(request: Request) -> int:
+    """March through deployments, some at a time; the exit code is 0 if all points pass.
+
+    What a deployment came to is kept, if that was all of it.
+    """
     context = multiprocessing.get_context("spawn")
     reports, broken = [], 0
     with ProcessPoolExecutor(AT_ONCE, mp_context=context, max_tasks_per_child=1) as pool:
@@ -393,11 +436,25 @@ def main(request: Request, into: Path | None) -> int:
                 broken += 1
             else:
                 print(reports[-1].told(), flush=True)
+                if not request.only:
+                    save(reports[-1])
     reports.sort(key=lambda report: request.deployments.index(report.deployment))
     print(table(reports))
-    if into is not None:
-        into.write_text(table(reports) + "\n")
     return 0 if not broken and all(report.good for report in reports) else 1
+
+
+# -- what is kept --------------------------------------------------------------------------------
+
+
+def save(report: Report) -> None:
+    """Keep it in place of an older one."""
+    results.save(report, KEPT / f"{report.deployment}{' pairs' if report.pairs else ''}.json")
+
+
+def load(folder: Path = KEPT) -> list[Report]:
+    """All that are kept, in the order of the deployments, those of pairs behind the others."""
+    found = results.load_all(folder, Report)
+    return sorted(found, key=lambda one: (one.pairs, list(DEPLOYMENTS).index(one.deployment)))
 
 
 # -- the table -----------------------------------------------------------------------------------

@@ -1,22 +1,42 @@
-"""The results page: what was done to each deployment, and what came of it.
+"""The results pages: what was done to each deployment, and what came of it.
 
-It is written between two marks of a page, from all results that are kept.
+Each part is written between two marks of a page, from all results that are kept.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from chaos import points, results
 from chaos.figures import ZERO, figures
 from chaos.peers import contest
 from chaos.peers.contest import Result
+from chaos.plants import runner as plants
+from chaos.plants.runner import Verdict
+from chaos.points import Report
 from chaos.results import Outcome
 from chaos.stage import DEPLOYMENTS
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "explanation" / "proof.md"
-BEGIN: Final = "<!-- results: written by chaos/report.py -->"
-END: Final = "<!-- end of the results -->"
+PAGES: Final = Path(__file__).parents[1] / "docs" / "explanation"
+
+
+class Part(NamedTuple):
+    """A part of a page, and what it is called in the marks round it."""
+
+    page: Path
+    name: str
+    text: str
+
+
+def parts() -> Iterator[Part]:
+    """What there are results of."""
+    if outcomes := results.load():
+        yield Part(PAGES / "proof.md", "results", report(outcomes, contest.load()))
+    if verdicts := plants.load():
+        yield Part(PAGES / "planted.md", "planted faults", _planted(verdicts))
+    if marches := points.load():
+        yield Part(PAGES / "planted.md", "crash points", _points(marches))
 
 
 def report(outcomes: list[Outcome], others: list[Result]) -> str:
@@ -43,17 +63,23 @@ def report(outcomes: list[Outcome], others: list[Result]) -> str:
     return "\n".join(parts)
 
 
-def write(text: str, page: Path = PAGE) -> None:
-    """Put it between the marks of the page.
+def marks(name: str) -> tuple[str, str]:
+    """The lines before and behind a part of this name."""
+    return f"<!-- {name}: written by chaos/report.py -->", f"<!-- end of {name} -->"
+
+
+def write(part: Part) -> None:
+    """Put it between its marks.
 
     Raises:
         ValueError: the page has no such marks.
     """
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no lines {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    begin, end = marks(part.name)
+    before, begun, rest = part.page.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"{part.page} has no lines {begin} and {end}")
+    part.page.write_text(f"{before}{begin}\n\n{part.text}\n{end}{after}")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -63,14 +89,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _whence(outcomes: list[Outcome]) -> str:
-    machines = ", ".join(sorted({one.machine for one in outcomes}))
-    commits = ", ".join(f"`{name}`" for name in sorted({one.commit for one in outcomes}))
     first, last = outcomes[0].began, outcomes[-1].began
     seconds = sum(one.seconds for one in outcomes)
     return (
         f"{len(outcomes)} runs in {seconds / 60:.0f} minutes, from {first} to {last}, "
-        f"on {machines}; code {commits}.\n"
+        f"on {_where(outcomes)}.\n"
     )
+
+
+def _where(made: Sequence[Outcome | Verdict | Report]) -> str:
+    """Machines and states of the code."""
+    machines = ", ".join(sorted({one.machine for one in made}))
+    commits = ", ".join(f"`{name}`" for name in sorted({one.commit for one in made}))
+    return f"{machines}; code {commits}"
 
 
 def _counters(outcomes: list[Outcome]) -> Iterator[list[str]]:
@@ -183,3 +214,37 @@ def _runs(outcomes: list[Outcome]) -> Iterator[list[str]]:
             f"{one.seconds:.0f}",
             f"**{found}** (`{one.commit}`)" if found else "good",
         ]
+
+
+# -- the harness itself --------------------------------------------------------------------------
+
+
+def _planted(verdicts: list[Verdict]) -> str:
+    """What came of the planted faults."""
+    said = plants.summary(verdicts)
+    return f"{said[0].upper()}{said[1:]}. On {_where(verdicts)}.\n\n{plants.table(verdicts)}"
+
+
+def _points(marches: list[Report]) -> str:
+    """What came of the crash points: in all, by verb, and those that do not pass."""
+    singles = [one for one in marches if not one.pairs]
+    head = ("deployment", "points that pass", "kills", "jobs", "anomalies", "s")
+    parts = [f"On {_where(marches)}.\n", table(head, map(_march, marches))]
+    if singles:
+        parts += ["Of them, by who makes which call:\n", points.table(singles), ""]
+    failed = [line for one in marches if not one.good for line in one.told().splitlines()[1:]]
+    if failed:
+        parts += ["What does not pass:\n", *(f"- {line.strip()}" for line in failed), ""]
+    return "\n".join(parts)
+
+
+def _march(one: Report) -> list[str]:
+    passed = sum(point.passes for point in one.points)
+    return [
+        f"{one.deployment}{', pairs' if one.pairs else ''}",
+        f"{passed} of {len(one.points)}",
+        f"{one.kills:,}",
+        f"{one.jobs:,}",
+        str(sum(one.anomalies.values())),
+        f"{one.seconds:.0f}",
+    ]

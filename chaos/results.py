@@ -5,7 +5,7 @@ import platform
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ KEPT: Final = Path(".chaos")
 """Where results, and the histories of failed runs, are kept."""
 
 RESULTS: Final = KEPT / "results"
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,20 +60,29 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     def save(self) -> Path:
         """Keep it; returns where."""
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        name = f"{self.deployment} {self.scenario} {self.seed} {self.began}".replace(" ", "-")
-        path = RESULTS / f"{name.replace(':', '')}.json"
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
-        return path
+        name = f"{self.deployment} {self.scenario} {self.seed} {self.began}".replace(":", "")
+        return save(self, RESULTS / f"{name}.json")
 
 
 def load(folder: Path = RESULTS) -> list[Outcome]:
     """All that were kept, the oldest first."""
-    found = [
-        msgspec.json.decode(path.read_bytes(), type=Outcome, dec_hook=_counter)
-        for path in folder.glob("*.json")
+    return sorted(load_all(folder, Outcome), key=lambda one: one.began)
+
+
+def save(what: msgspec.Struct, path: Path) -> Path:
+    """Keep it in a file, whose name will have no spaces, in place of an older one; returns that."""
+    path = path.with_name(path.name.replace(" ", "-"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(what), indent=1))
+    return path
+
+
+def load_all(folder: Path, kind: type[Kind]) -> list[Kind]:
+    """What is kept in a folder, in the order of its names."""
+    return [
+        msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=_counter)
+        for path in sorted(folder.glob("*.json"))
     ]
-    return sorted(found, key=lambda one: one.began)
 
 
 def _counter(kind: type, value: Any) -> Any:

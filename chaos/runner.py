@@ -19,15 +19,14 @@ def run(scenario: Scenario, deployment: Deployment, seed: int) -> Outcome:
     """Play a scenario, and judge it."""
     began, moment = time.monotonic(), datetime.datetime.now(datetime.UTC)
     with Stage(deployment, scenario.setup, seed) as stage:
+        forgets = scenario.power and deployment.database is None
         try:
             _play(stage, scenario)
+            lives = Lives.of(stage.history, slack=2 * scenario.setup.lease)
+            judgement, measures = judge(lives, power=not forgets), measure(lives)
         except Exception as error:
             error.add_note(f"what it left behind is in {_keep(stage, scenario)}")
             raise
-        lives = Lives.of(stage.history, slack=2 * scenario.setup.lease)
-        forgets = scenario.power and deployment.database is None
-        judgement = judge(lives, power=not forgets)
-        measures = measure(lives)
         kept = "" if judgement.good else _keep(stage, scenario)
     command = scenario.command or f"run {shlex.quote(scenario.name)}"
     return Outcome(

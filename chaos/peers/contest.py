@@ -394,13 +394,10 @@ def _version(entry: Entry) -> str:
 
 def save(result: Result) -> None:
     """Keep it in place of an older one."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    name = result.name.replace(", ", "-")
-    encoded = msgspec.json.format(msgspec.json.encode(result), indent=1)
-    (KEPT / f"{name}.json").write_bytes(encoded)
+    results.save(result, KEPT / f"{result.name.replace(',', '')}.json")
 
 
 def load(folder: Path = KEPT) -> list[Result]:
     """All that are kept, in the order of the entries."""
-    found = [msgspec.json.decode(path.read_bytes(), type=Result) for path in folder.glob("*.json")]
+    found = results.load_all(folder, Result)
     return sorted(found, key=lambda one: list(ENTRIES).index(one.name))

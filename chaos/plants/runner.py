@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from chaos import results
 from chaos.checker import Judgement, judge
 from chaos.lives import Lives
 from chaos.plants import PLANT, catalogue, checks, scripts
@@ -20,6 +21,8 @@ from chaos.scenarios import Scenario
 from chaos.servers import start
 from chaos.stage import DEPLOYMENTS, Setup, Stage
 from chaos.trees import ROOT
+
+KEPT: Final = results.KEPT / "planted"
 
 AT_ONCE: Final = 3
 """Runs that are under way together."""
@@ -39,6 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         broken: why there is no history to judge.
         kept: where the history is, if nobody expected it to be as it is.
+        machine, commit: where, and of which state of the code.
     """
 
     trial: Trial
@@ -49,6 +53,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     broken: str = ""
     kept: str = ""
+    machine: str = ""
+    commit: str = ""
 
     @property
     def right(self) -> bool:
@@ -94,6 +100,8 @@ def run(trial: Trial) -> Verdict:
                 jobs=judgement.jobs,
                 faults=sum(n for name, n in judgement.faults.items() if name != "lag"),
                 seconds=round(time.monotonic() - began, 1),
+                machine=results.machine(),
+                commit=results.commit(),
             )
             if not verdict.right:
                 name = f"{trial.script} {trial.plant or 'no plant'}"
@@ -109,6 +117,8 @@ def run(trial: Trial) -> Verdict:
             faults=0,
             seconds=round(time.monotonic() - began, 1),
             broken=f"{type(error).__name__}: {error}",
+            machine=results.machine(),
+            commit=results.commit(),
         )
 
 
@@ -189,23 +199,40 @@ def table(verdicts: Iterable[Verdict]) -> str:
     return "\n".join(lines)
 
 
-def main(names: list[str], at_once: int, into: Path | None) -> int:
-    """Run the plants of these names, or all; the exit code is 0 if all went as it must."""
+def summary(verdicts: list[Verdict]) -> str:
+    """How many of the planted faults were caught, and how often nothing was found without."""
+    planted = [one for one in verdicts if one.trial.plant]
+    clean = [one for one in verdicts if not one.trial.plant]
+    faults = {one.trial.plant for one in planted}
+    missed = {one.trial.plant for one in planted if not one.right}
+    return (
+        f"planted faults caught: {len(faults - missed)} of {len(faults)}, in {len(planted)} runs; "
+        f"the same without them, and nothing found: {sum(one.right for one in clean)} "
+        f"of {len(clean)}"
+    )
+
+
+def save(verdict: Verdict) -> None:
+    """Keep it in place of an older one."""
+    trial = verdict.trial
+    name = f"{trial.deployment} {trial.script} {trial.plant}".replace(":", "").strip()
+    results.save(verdict, KEPT / f"{name}.json")
+
+
+def load(folder: Path = KEPT) -> list[Verdict]:
+    """All that are kept."""
+    return results.load_all(folder, Verdict)
+
+
+def main(names: list[str], at_once: int) -> int:
+    """Run the plants of these names, or all, and keep what that came to; the exit code is 0 if
+    all went as it must."""
     began = time.monotonic()
     plants = [catalogue.ALL[name] for name in names] or list(catalogue.PLANTS)
     verdicts: list[Verdict] = []
     for verdict in run_all(trials(plants), at_once):
         verdicts.append(verdict)
+        save(verdict)
         print(told(verdict), flush=True)
-    planted = [one for one in verdicts if one.trial.plant]
-    clean = [one for one in verdicts if not one.trial.plant]
-    faults = {one.trial.plant for one in planted}
-    missed = {one.trial.plant for one in planted if not one.right}
-    print(
-        f"planted faults caught: {len(faults - missed)} of {len(faults)}, in {len(planted)} runs; "
-        f"clean runs without a finding: {sum(one.right for one in clean)} of {len(clean)}; "
-        f"{time.monotonic() - began:.0f} s"
-    )
-    if into is not None:
-        into.write_text(table(verdicts) + "\n")
+    print(f"{summary(verdicts)}; {time.monotonic() - began:.0f} s")
     return 0 if all(one.right for one in verdicts) else 1

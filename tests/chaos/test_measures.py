@@ -1,5 +1,8 @@
 """What is measured in a history, and how the results of several runs become a page."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,14 @@ from chaos.figures import figures
 from chaos.history import Change, Drained, Mark, Recorder, Start, Trouble
 from chaos.lives import Lives
 from chaos.measures import Measures, measure
-from chaos.report import BEGIN, END, report, write
+from chaos.plants import runner as plants
+from chaos.plants.runner import Trial, Verdict
+from chaos.points import Point, Report
+from chaos.report import Part, marks, parts, report, write
 from chaos.results import Outcome, load
 from chaos.synthetic import Clock
 
+from chaos import actor, history, points
 from tests.chaos.story import Story
 
 PID = 7
@@ -134,8 +141,8 @@ def test_what_is_wrong_clears_no_bar_and_is_on_the_page(tmp_path: Path) -> None:
     lost = outcome(gathered(("process-8-x", story().enqueue().drain().lines)))
     assert {one.what: one.clears for one in figures([lost])}["lost"] is False
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write(report([lost], []), page)
+    page.write_text("before\n{}\nold\n{}\nafter\n".format(*marks("results")))
+    write(Part(page, "results", report([lost], [])))
     text = page.read_text()
     assert "| lost | 1 | 0 | **no** |" in text
     assert "**lost 1** (`abc`)" in text
@@ -148,7 +155,61 @@ def test_a_page_without_its_marks_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing")
     with pytest.raises(ValueError, match="has no lines"):
-        write("text", page)
+        write(Part(page, "results", "text"))
+
+
+def test_what_the_harness_says_of_itself_is_on_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert list(parts()) == []
+    for name in ("process.claim:x:before", "process.claim:x:after"):
+        aims = [Point(names=(name,), reached=name.endswith("after"))]
+        march = Report(
+            deployment="sqlite" if aims[0].passes else "valkey",
+            points=aims,
+            missing=[],
+            anomalies={},
+            jobs=5,
+            kills=1,
+            seconds=1.0,
+            commit="abc",
+        )
+        points.save(march)
+    for plant, anomalies in (("run twice", {"overlap": 1}), ("token stands", {})):
+        trial = Trial(script="calm", deployment="sqlite", plant=plant)
+        plants.save(
+            Verdict(trial=trial, anomalies=anomalies, example="", jobs=4, faults=1, seconds=1.0)
+        )
+    crash_points, planted = sorted(parts(), key=lambda one: one.name)
+    assert "| sqlite | 1 of 1 | 1 | 5 | 0 | 1 |" in crash_points.text
+    assert "- process.claim:x:before: never reached" in crash_points.text
+    assert "caught: 1 of 2" in planted.text
+    assert "| sqlite | calm | 4 | 1 | `overlap` |" in planted.text
+    assert planted.text.count("**missed**") == 1
+
+
+def test_a_file_of_a_process_is_one_whoever_asks_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(actor.HISTORY, str(tmp_path))
+    opened = history.Recorder.__init__
+
+    def slowly(recorder: Recorder, *given: Any) -> None:
+        opened(recorder, *given)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # nobody else comes as far
+
+    both = threading.Barrier(2)
+    monkeypatch.setattr(history.Recorder, "__init__", slowly)
+    actor._recorder.cache_clear()
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            first, second = (threads.submit(actor.recorder) for _ in range(2))
+            assert first.result() is second.result()
+    finally:
+        actor._recorder.cache_clear()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_history_is_named_by_its_writer(tmp_path: Path) -> None:
