@@ -4,6 +4,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from chaos.faults.base import LEASES, Fault, repeated
@@ -141,11 +142,17 @@ def starved(stage: Stage) -> Iterator[None]:
 @contextlib.contextmanager
 def clock_jumped(stage: Stage) -> Iterator[None]:
     """The wall clocks of workers and producers jump by hours, ahead and then back."""
-    file = stage.folder / "clock"
     with stage.fault("clock jumped", "none"):
-        file.write_text("+3h\n")
+        set_clock(stage.folder, "+3h")
         yield
-        file.write_text("-2h\n")
+        set_clock(stage.folder, "-2h")
+
+
+def set_clock(folder: Path, offset: str) -> None:
+    """Set the wall clock of all who look at it; a process that found half a file would end."""
+    draft = folder / "clock.draft"
+    draft.write_text(f"{offset}\n")
+    draft.rename(folder / "clock")
 
 
 FAULTS: Final = (
