@@ -296,6 +296,16 @@ class March:
         with stage.fault("lane flushed", "none"):
             stage.valkey.command("FLUSHALL")
 
+    def _stop_lane(self) -> None:
+        """Stop the lane until the jobs of a worker that is gone have been sent back."""
+        stage = self._stage
+        assert stage.valkey is not None  # noqa: S101 - a lane has a server
+        with stage.fault("lane stopped", "none"):
+            stage.valkey.kill()
+            self._provoke()
+            stage.wait(stage.setup.lease + BACKLOG)
+            stage.valkey.start()
+
     def _replace_producer(self) -> None:
         """Kill a producer: another does for the first time what it has done long ago."""
         stage = self._stage

@@ -77,7 +77,7 @@ class Producer:
         kinds: list[tuple[Kind, int]] = [(self._one, 4), (self._many, 4)]
         if self._plan.extras:
             kinds += [(self._delayed, 1), (self._unique, 2), (self._cancel, 1), (self._retry, 1)]
-            kinds += [(self._twice, 1)]
+            kinds += [(self._thrice, 1)]
             if self._engine is not None:
                 kinds += [(self._in_transaction, 2)]
         return [kind for kind, _ in kinds], [weight for _, weight in kinds]
@@ -99,11 +99,12 @@ class Producer:
         conflict = self._random.choice(("refuse", "return"))
         await self._enqueue([self._job(unique=key, on_conflict=conflict)], unique=key)
 
-    async def _twice(self) -> None:
-        """The same job in two calls at one moment, as from a button that is pressed twice."""
+    async def _thrice(self) -> None:
+        """The same job in three calls at one moment, as from a button that does not react: two of
+        them share one."""
         key = f"{self._plan.name}-{self._random.randrange(KEYS)}"
         jobs = [self._job(unique=key, on_conflict="return")]
-        await asyncio.gather(self._enqueue(jobs, unique=key), self._enqueue(jobs, unique=key))
+        await asyncio.gather(*(self._enqueue(jobs, unique=key) for _ in range(3)))
 
     async def _in_transaction(self) -> None:
         """In a session of the caller's, which commits or, one time in three, rolls back."""
