@@ -199,7 +199,7 @@ class _Judge:
     # -- how often, and why --------------------------------------------------------------------
 
     def _starts(self, life: Life) -> Iterator[tuple[str, str]]:
-        if life.starts and life.delay:
+        if life.starts and life.delay and not _retried(life, 0, life.starts[0].t):
             soonest = life.asked + int(life.delay * SECOND) - EARLY
             if life.starts[0].t < soonest:
                 early = (soonest - life.starts[0].t) / SECOND

@@ -276,6 +276,10 @@ FINE: list[tuple[str, Tell]] = [
         ),
     ),
     (
+        "cancelled while it was to wait, and retried by hand",
+        lambda s: s.enqueue(delay=5.0).steer("cancel").steer("retry").done().keep(changes=()),
+    ),
+    (
         "in a child that was killed with its parent",
         lambda s: s.enqueue().start().fault("process", (1,), charges=True).done(2).keep(2),
     ),
