@@ -25,7 +25,7 @@
    take, settle, put_back           stores/hybrid/relay.py     Relay.take, _settle; lane_take.lua
    claim_offered, claim_next        stores/sql/deliveries.py   Deliveries.claim
    look_at_refused                  stores/hybrid/relay.py     Relay.delivered
-   hand_back_unknown, _late         worker/exchange.py         Exchange._clear_doubt
+   hand_back_unknown, _late         worker/exchange.py         Exchange.look
    finish...                        stores/sql/endings.py      Endings.finish
    bury, unregister                 worker/keeper.py           Keeper.release
    reap                             stores/sql/returns.py      Returns.reap

@@ -122,7 +122,7 @@ PLANTS: Final = (
         on=("sqlite", "valkey"),
         script="long jobs",
         expects=("unexplained",),
-        edits=(Edit(f"{WORKER}exchange:Exchange._clear_doubt", "keep=held()", "keep=()"),),
+        edits=(Edit(f"{WORKER}exchange:Exchange.look", "keep=held()", "keep=()"),),
     ),
     Plant(
         name="hand-back of what ended",
