@@ -42,6 +42,10 @@ INSIDE: Final = (
 GROUPED: Final = ("hand_back", "reap")
 """Transactions that do the same for one group of jobs after the other, as often as it comes."""
 
+MANY: Final = 6
+"""From which on the statements of a kind in one transaction are one point: they are of a loop, that
+goes on as often as others come in between."""
+
 Call = Callable[..., Awaitable[Any]]
 
 
@@ -223,7 +227,7 @@ def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -
         kind = statement.split(maxsplit=1)[0].lower()
         if operation.transaction not in GROUPED:
             operation.statements[kind] += 1
-        number = operation.statements[kind]
+        number = min(operation.statements[kind], MANY)
         _before(f"{operation.transaction}.{kind}" + (f"-{number}" if number > 1 else ""))
 
 
