@@ -54,6 +54,9 @@ REACHED_WITHIN: Final = 60.0
 
 PROVOKED_EVERY: Final = 3.0
 
+PATIENCE: Final = 4
+"""Times that it is not a producer's turn: the longer one is there, the more of its keys are held."""
+
 BACKLOG: Final = 0.5
 """Seconds in which jobs gather."""
 
@@ -264,8 +267,10 @@ class March:
 
     def _provoke_for(self, name: str) -> None:
         """Have somebody do what is done seldom."""
+        turn = next(self._provoked)
         if name.startswith("producer"):
-            self._replace_producer()
+            if turn % PATIENCE == 0:
+                self._replace_producer()
         elif name.startswith("supervisor.sweep"):
             self._flush_lane()
         else:
@@ -275,7 +280,7 @@ class March:
                     self._terminate,
                     *([self._flush_lane] if self._stage.deployment.lane else []),
                 ]
-            ways[next(self._provoked) % len(ways)]()
+            ways[turn % len(ways)]()
 
     def _terminate(self) -> None:
         """End a worker, which has to write what is done by then."""
