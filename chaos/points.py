@@ -55,7 +55,7 @@ REACHED_WITHIN: Final = 60.0
 PROVOKED_EVERY: Final = 3.0
 
 PATIENCE: Final = 4
-"""Times that it is not a producer's turn: the longer one is there, the more of its keys are held."""
+"""Turns of which one is a producer's: the longer it is there, the more of its keys are held."""
 
 BACKLOG: Final = 0.5
 """Seconds in which jobs gather."""
