@@ -233,10 +233,11 @@ class Stage:
         for tree in self.trees:
             tree.until_working()
 
-    def replace(self, tree: Tree) -> Tree:
-        """Start another worker like one that has ended."""
-        self.trees.remove(tree)
-        return self.start_tree(tree.app)
+    def replace(self, tree: Tree) -> None:
+        """Start another worker like one that has ended, unless that was done before."""
+        if tree in self.trees:
+            self.trees.remove(tree)
+            self.start_tree(tree.app)
 
     def keep_trees(self) -> None:
         """Replace workers that have ended."""
