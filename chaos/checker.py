@@ -275,17 +275,19 @@ class _Judge:
         self._into.counts["effects repeated"] += len(seen) > 1
 
     def _told(self, life: Life) -> Iterator[tuple[str, str]]:
-        asked: dict[tuple[int, str], int] = {}
+        # What is repeated may be accepted late, for it had taken effect, and nobody was told.
+        first: dict[tuple[int, str], int] = {}
+        for one in life.told:
+            ending = one.token, one.state
+            first[ending] = min(one.asked, first.get(ending, NEVER))
         ended: set[int] = set()
         for one in life.told:
-            first = min(one.asked, asked.get((one.token, one.state), NEVER))
-            asked[one.token, one.state] = first
             if one.verdict != "applied":
                 self._into.counts["late endings refused"] += one.verdict != "unknown"
                 continue
             if one.state in TERMINAL:
                 ended.add(one.token)
-            if _overtaken(life, one.token, first):
+            if _overtaken(life, one.token, first[one.token, one.state]):
                 yield "stale", f"the ending of token {one.token} as {one.state}"
         if len(ended) > 1 + sum(verb == "retry" for verb, *_ in life.steered):
             yield "terminal", f"endings of the tokens {sorted(ended)} were accepted"

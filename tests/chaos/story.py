@@ -66,11 +66,17 @@ class Story:
         return self.tell(Effect(t=self.clock(), job="j", token=token, taken=taken))
 
     def finish(
-        self, token: int = 1, verdict: str = "applied", state: str = "succeeded", job: str = "j"
+        self,
+        token: int = 1,
+        verdict: str | None = "applied",
+        state: str = "succeeded",
+        job: str = "j",
     ) -> "Story":
         number = self.clock()
         of = ((job, token, state),)
         self.tell(Write(t=number, number=number, what="finish", of=of))
+        if verdict is None:
+            return self
         return self.tell(Written(t=self.clock(), number=number, verdicts=(verdict,)))
 
     def fail_and_retry(self) -> "Story":

@@ -280,6 +280,21 @@ FINE: list[tuple[str, Tell]] = [
         lambda s: s.enqueue(delay=5.0).steer("cancel").steer("retry").done().keep(changes=()),
     ),
     (
+        "an ending that is repeated, since its answer was lost, after the job has started again",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .leave("error", wait=0.2)
+            .finish(1, None, state="scheduled")
+            .wait(0.2)
+            .start(2)
+            .finish(1, state="scheduled")
+            .leave(token=2)
+            .finish(2)
+            .keep(2, kills=0, changes=())
+        ),
+    ),
+    (
         "in a child that was killed with its parent",
         lambda s: s.enqueue().start().fault("process", (1,), charges=True).done(2).keep(2),
     ),
