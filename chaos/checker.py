@@ -215,9 +215,11 @@ class _Judge:
             return
         self._into.counts["started again"] += 1
         yield from self._restarts(life)
-        kills = sum(leave.how == "kill" for leave in life.leaves)
-        if kills > MAX_KILLS:
-            yield "restless", f"it has killed {kills} processes"
+        kills = [leave for leave in life.leaves if leave.how == "kill"]
+        # Who dies in an outage may be gone, lease and all, before the store can be told of it.
+        told = sum(not self._faults.outage(leave.t) for leave in kills)
+        if told > MAX_KILLS:
+            yield "restless", f"it has killed {told} processes"
 
     def _restarts(self, life: Life) -> Iterator[tuple[str, str]]:
         left = {leave.token: leave.how for leave in life.leaves}

@@ -70,6 +70,10 @@ class Faultlines:
                 return True
         return self._store.touch(before.t, again)
 
+    def outage(self, moment: int) -> bool:
+        """Whether the store may have been out of reach at this moment."""
+        return self._store.touch(moment, moment)
+
     def charges(self, life: Life) -> int:
         """How many faults may have charged this job a kill; it need not have started yet."""
         return len(self._charges) - bisect.bisect_left(self._charges, life.asked)

@@ -176,6 +176,10 @@ class Healed(Line, frozen=True, kw_only=True, tag="healed"):
     number: int
 
 
+SQLITE: Final = "sqlite"
+"""Who stands still while somebody else holds the lock of a SQLite file."""
+
+
 class Lag(Line, frozen=True, kw_only=True, tag="lag"):
     """`who`, of the process `pid`, stood still for so long until now.
 

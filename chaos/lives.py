@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from chaos import history
 from chaos.history import (
+    SQLITE,
     AnyLine,
     Drained,
     Effect,
@@ -271,11 +272,17 @@ class Lives:
         )
 
     def _lagged(self) -> None:
-        """The lags of the machine, as happenings: not those of what was stopped on purpose."""
+        """The lags of the machine, as happenings: not those of what was stopped on purpose.
+
+        For how long a lock of SQLite is held is Ferryman's own affair, unless who held it was
+        stopped.
+        """
         for lag in self.lags:
             begun = lag.t - int(lag.seconds * SECOND)
-            stopped = (one for one in self.happenings if lag.pid in one.targets)
-            if not any(one.begun <= lag.t and begun <= one.ended for one in stopped):
+            during = [one for one in self.happenings if one.begun <= lag.t and begun <= one.ended]
+            stopped = any(lag.pid in one.targets for one in during)
+            own = lag.who == SQLITE and not any(one.scope == "process" for one in during)
+            if not stopped and not own:
                 ended = lag.t + self._slack
                 lagged = Happening("lag", "store", frozenset(), True, begun, lag.t, ended, 0.0)
                 self.happenings.append(lagged)

@@ -1,11 +1,13 @@
 """The pulse: whether the machine itself stands still, which is nobody's fault and explains much.
 
 A thread is late where the processor is taken away, a write where the disk is slow, and a plain
-call to a server where that server gets too little of either.
+call to a server where that server gets too little of either. SQLite has no server: there it is
+whoever is stopped while it writes that holds up all others.
 """
 
 import contextlib
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +19,9 @@ import psycopg
 from redis import Redis
 from redis.exceptions import RedisError
 
-from chaos.history import Lag, Recorder, now
+from chaos.history import SQLITE, Lag, Recorder, now
 from ferryman.settings import Settings
+from ferryman.stores.sql.engine import parse_url
 
 BEAT: Final = 0.1
 PATIENCE: Final = 60
@@ -48,6 +51,8 @@ class Pulse:
             calls["valkey"] = partial(_asking_valkey, settings.valkey_url or "")
         elif settings.database_url.startswith("postgresql"):
             calls["postgresql"] = partial(_asking_postgresql, settings.database_url)
+        else:
+            calls[SQLITE] = partial(_locking, str(parse_url(settings.database_url).database))
         self._threads = [
             threading.Thread(target=self._run, args=one, daemon=True) for one in calls.items()
         ]
@@ -84,6 +89,18 @@ def _writing(path: Path, stack: contextlib.ExitStack) -> Call:
             os.fsync(file)
 
     return write
+
+
+def _locking(path: str, stack: contextlib.ExitStack) -> Call:
+    options: dict[str, Any] = {"isolation_level": None, "timeout": PATIENCE}
+    database = stack.enter_context(contextlib.closing(sqlite3.connect(path, **options)))
+
+    def lock() -> None:
+        with contextlib.suppress(sqlite3.Error):
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+
+    return lock
 
 
 def _asking_valkey(url: str, stack: contextlib.ExitStack) -> Call:

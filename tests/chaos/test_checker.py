@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chaos.checker import KINDS, Judgement, check
-from chaos.history import Change, Lag, Line, Recorder, Start
+from chaos.history import SQLITE, Change, Lag, Line, Recorder, Start
 from chaos.synthetic import Clock, good, write
 
 from tests.chaos.story import Story
@@ -117,6 +117,17 @@ PLANTED: list[tuple[str, str, Tell]] = [
             .keep(2, kills=0)
         ),
     ),
+    (
+        "unexplained",
+        "the lock was held, and nobody was stopped",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .tell(Lag(t=s.clock(), who=SQLITE, pid=5, seconds=0.001))
+            .done(2)
+            .keep(2)
+        ),
+    ),
     ("overlap", "two runs", lambda s: s.enqueue().start(pid=8).done().keep()),
     (
         "overlap",
@@ -189,6 +200,11 @@ PLANTED: list[tuple[str, str, Tell]] = [
         lambda s: s.enqueue().start().fault("process", (7,)).done(2).keep(2, kills=1),
     ),
     ("restless", "four deaths", lambda s: s.poison(4)),
+    (
+        "restless",
+        "four deaths, long after an outage",
+        lambda s: s.fault("store").wait(2 * LEASE + 1).poison(4),
+    ),
     ("early", "too early", lambda s: s.enqueue(delay=1.0).wait(0.9).done().keep()),
     ("early", "too early again", lambda s: asked_to_wait(s).wait(0.5).done(2).keep(2, kills=0)),
     ("late", "expired", lambda s: s.enqueue(expires=1.0).wait(2.1).done().keep()),
@@ -295,6 +311,10 @@ FINE: list[tuple[str, Tell]] = [
         ),
     ),
     (
+        "a fourth death, where an outage kept the others from being told",
+        lambda s: s.fault("store").poison(4),
+    ),
+    (
         "in a child that was killed with its parent",
         lambda s: s.enqueue().start().fault("process", (1,), charges=True).done(2).keep(2),
     ),
@@ -308,6 +328,17 @@ FINE: list[tuple[str, Tell]] = [
         "the machine stood still",
         lambda s: (
             s.enqueue().start().tell(Lag(t=s.clock(), who="x", pid=1, seconds=1)).done(2).keep(2)
+        ),
+    ),
+    (
+        "another was stopped, and held the lock",
+        lambda s: (
+            s.enqueue()
+            .start()
+            .fault("process", (8,), charges=True)
+            .tell(Lag(t=s.clock(), who=SQLITE, pid=5, seconds=1))
+            .done(2)
+            .keep(2)
         ),
     ),
     (
