@@ -39,12 +39,8 @@ INSIDE: Final = (
 )
 """What a store does by itself: class, method, and what it is called."""
 
-GROUPED: Final = ("hand_back", "reap")
+GROUPED: Final = ("hand_back", "reap", "submit", "submit_each")
 """Transactions that do the same for one group of jobs after the other, as often as it comes."""
-
-MANY: Final = 6
-"""From which on the statements of a kind in one transaction are one point: they are of a loop, that
-goes on as often as others come in between."""
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -227,7 +223,7 @@ def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -
         kind = statement.split(maxsplit=1)[0].lower()
         if operation.transaction not in GROUPED:
             operation.statements[kind] += 1
-        number = min(operation.statements[kind], MANY)
+        number = operation.statements[kind]
         _before(f"{operation.transaction}.{kind}" + (f"-{number}" if number > 1 else ""))
 
 
