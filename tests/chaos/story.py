@@ -1,9 +1,12 @@
 """Histories that are told line by line, so that one line of them may be wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import msgspec
+from chaos.checker import Judgement, check
 from chaos.history import (
+    Change,
     Drained,
     Effect,
     Enqueue,
@@ -19,7 +22,7 @@ from chaos.history import (
     Write,
     Written,
 )
-from chaos.synthetic import Clock, ended, kept
+from chaos.synthetic import Clock, ended, kept, write
 
 SECOND = 1_000_000_000
 
@@ -124,3 +127,32 @@ class Story:
 
     def drain(self, *, ok: bool = True, lane: str = "") -> "Story":
         return self.tell(Drained(t=self.clock(), ok=ok, error="" if ok else "stuck", lane=lane))
+
+
+LEASE = 2.0
+
+
+def judged(folder: Path, lines: Iterable[Line], **options: bool) -> Judgement:
+    """What the checker says of a history with these lines."""
+    write(folder, lines)
+    return check(folder, lease=LEASE, **options)
+
+
+Tell = Callable[[Story], Story]
+
+
+def asked_to_wait(told: Story) -> Story:
+    """A job that is not to run again for a second, as its ending says, which is written."""
+    return told.enqueue().start().leave("again", wait=1.0).finish(state="scheduled")
+
+
+def change(source: str, target: str, token: int, reason: str = "x") -> Change:
+    """A change of a job's state, as the store tells it."""
+    return source, target, reason, token, None
+
+
+RAN = (
+    change("", "queued", 0),
+    change("queued", "running", 1),
+    change("running", "succeeded", 1),
+)
