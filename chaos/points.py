@@ -7,10 +7,8 @@ aimed at when it was enqueued, or ran. With pairs, a worker dies at one point an
 within its sweep.
 """
 
-import contextlib
 import itertools
 import multiprocessing
-import signal
 import time
 import traceback
 from collections import deque
@@ -25,10 +23,10 @@ from chaos import failpoints, results
 from chaos.checker import Judgement, judge
 from chaos.lives import SECOND, Lives
 from chaos.plan import Plan
+from chaos.provocations import Provocations
 from chaos.runner import _come_to_rest, _keep
 from chaos.scenarios import MIX, Scenario
 from chaos.stage import DEPLOYMENTS, Deployment, Setup, Stage
-from chaos.trees import Tree
 
 VERBS: Final[dict[str, tuple[str, ...]]] = {
     "producer": ("submit", "cancel", "retry"),
@@ -53,12 +51,6 @@ REACHED_WITHIN: Final = 60.0
 """Seconds in which a process must come to the point that is aimed at."""
 
 PROVOKED_EVERY: Final = 3.0
-
-PATIENCE: Final = 4
-"""Turns of which one is a producer's: the longer it is there, the more of its keys are held."""
-
-BACKLOG: Final = 0.5
-"""Seconds in which jobs gather."""
 
 PRODUCERS: Final = 2
 
@@ -184,16 +176,15 @@ class March:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._turns = itertools.count()
-        self._provoked = itertools.count()
+        self._provocations = Provocations(stage, PRODUCERS)
 
     def survey(self) -> list[str]:
         """The points that processes come past, in ordinary work and when others die."""
         ends = time.monotonic() + SURVEY
         while time.monotonic() < ends:
             self._stage.wait(SURVEY / 5)
-            self._provoke()
-            self._heal()
+            self._provocations.kill()
+            self._provocations.heal()
         return enumerated(self._stage.deployment, self._stage.points_seen())
 
     def everywhere(self, request: Request) -> tuple[dict[tuple[str, ...], bool], list[str]]:
@@ -231,15 +222,12 @@ class March:
             if moment > began + REACHED_WITHIN:
                 return False
             if moment > provoked + PROVOKED_EVERY or (moment > provoked and self._needs(names)):
-                self._provoke_for(names[0])
+                self._provocations.for_point(names[0])
                 provoked = moment + PROVOKED_EVERY
-            self._heal()
+            self._provocations.heal()
             stage.wait(0.05)
-        self._heal()
+        self._provocations.heal()
         return True
-
-    def _working(self) -> list[Tree]:
-        return [tree for tree in self._stage.trees if tree.lives and _works(tree)]
 
     def _needs(self, names: Iterable[str]) -> bool:
         """Whether a process has to die for somebody to come to one of these points."""
@@ -248,97 +236,6 @@ class March:
             and not (self._stage.points / name).exists()
             for name in names
         )
-
-    def _provoke(self) -> None:
-        """Kill a worker's host or one of its processes, in turn."""
-        stage = self._stage
-        working = self._working()
-        if len(working) < 2:
-            return
-        tree = stage.random.choice(working)
-        turn = next(self._turns) % 2
-        with contextlib.suppress(IndexError):  # its process has died just now
-            struck = tree.all() if turn else tree.below(tree.processes()[0])
-            with stage.fault("provocation", "process", struck, charges=True):
-                if turn:
-                    tree.kill()
-                else:
-                    tree.send(signal.SIGKILL, struck[:1])
-
-    def _provoke_for(self, name: str) -> None:
-        """Have somebody do what is done seldom."""
-        turn = next(self._provoked)
-        if name.startswith("producer"):
-            if turn % PATIENCE == 0:
-                self._replace_producer()
-        elif name.startswith("supervisor.sweep"):
-            self._flush_lane()
-        else:
-            ways = [self._provoke]
-            if name.startswith("process"):
-                ways += [
-                    self._terminate,
-                    *([self._flush_lane] if self._stage.deployment.lane else []),
-                ]
-            ways[turn % len(ways)]()
-
-    def _terminate(self) -> None:
-        """End a worker, which has to write what is done by then."""
-        stage = self._stage
-        if working := self._working():
-            tree = stage.random.choice(working)
-            with stage.fault("provocation", "process", tree.all(), charges=True):
-                tree.stop(10)
-
-    def _flush_lane(self) -> None:
-        """Empty the lane while jobs wait: all workers are gone for a moment."""
-        stage = self._stage
-        assert stage.valkey is not None  # noqa: S101 - a lane has a server
-        with stage.fault("provocation", "process", stage.everyone(), charges=True):
-            for tree in stage.trees:
-                tree.kill()
-        stage.wait(BACKLOG)
-        with stage.fault("lane flushed", "none"):
-            stage.valkey.command("FLUSHALL")
-
-    def _stop_lane(self) -> None:
-        """Stop the lane until the jobs of a worker that is gone have been sent back."""
-        stage = self._stage
-        assert stage.valkey is not None  # noqa: S101 - a lane has a server
-        with stage.fault("lane stopped", "none"):
-            stage.valkey.kill()
-            self._provoke()
-            stage.wait(stage.setup.lease + BACKLOG)
-            stage.valkey.start()
-
-    def _replace_producer(self) -> None:
-        """Kill a producer: another does for the first time what it has done long ago."""
-        stage = self._stage
-        working = [
-            producer
-            for producer in stage.producers
-            for file in stage.history.glob(f"producer-{producer.pid}-*")
-            if b'"enqueued"' in file.read_bytes()
-        ]
-        if len(working) == PRODUCERS:
-            producer = stage.random.choice(working)
-            with stage.fault("provocation", "process", [producer.pid]):
-                producer.kill()
-                producer.wait()
-
-    def _heal(self) -> None:
-        """Replace who died; somebody must work."""
-        stage = self._stage
-        stage.keep_trees()
-        stage.keep_producers()
-        deadline = time.monotonic() + 60
-        while not any(_works(tree) for tree in stage.trees) and time.monotonic() < deadline:
-            stage.wait(0.05)
-            stage.keep_trees()
-
-
-def _works(tree: Tree) -> bool:
-    return tree.lives and " serves " in tree.log.read_text()
 
 
 def march(name: str, request: Request) -> Report:
