@@ -1,9 +1,11 @@
 """Figures: what all runs together must show, next to the bar that each has to clear."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from chaos.measures import Samples
+from chaos.points import Report
 from chaos.results import Outcome
 
 HOSTS: Final = "hosts killed"
@@ -32,21 +34,23 @@ class Figure(NamedTuple):
     clears: bool
 
 
-def figures(outcomes: list[Outcome]) -> Iterator[Figure]:
-    """All that can be told from these runs; those that have no sample are left out."""
+def figures(outcomes: list[Outcome], marches: Sequence[Report] = ()) -> Iterator[Figure]:
+    """All that can be told from these runs; those that have no sample are left out.
+
+    Args:
+        marches: at the crash points processes were killed, too, and what was found counts.
+    """
     jobs = sum(one.judgement.counts["acknowledged"] for one in outcomes)
     kills = sum(count for one in outcomes for count in _kills(one))
+    kills += sum(one.kills for one in marches)
+    found = Counter[str]()
+    for counts in (*(one.judgement.anomalies for one in outcomes), *(m.anomalies for m in marches)):
+        found.update(counts)
     yield Figure("acknowledged jobs", f"{jobs:,}", "≥ 1,000,000", jobs >= 1_000_000)
-    yield Figure("kills", f"{kills:,}", "≥ 1,000", kills >= 1000)
+    yield Figure("kills, with those at crash points", f"{kills:,}", "≥ 1,000", kills >= 1000)
     for kind, called in ZERO.items():
-        found = sum(one.judgement.anomalies[kind] for one in outcomes)
-        yield Figure(called, f"{found}", "0", found == 0)
-    others = sum(
-        count
-        for one in outcomes
-        for kind, count in one.judgement.anomalies.items()
-        if kind not in ZERO
-    )
+        yield Figure(called, f"{found[kind]}", "0", not found[kind])
+    others = sum(count for kind, count in found.items() if kind not in ZERO)
     yield Figure("all other anomalies", f"{others}", "0", others == 0)
     yield from _times(outcomes)
     yield from _zombies(outcomes)

@@ -31,15 +31,16 @@ class Part(NamedTuple):
 
 def parts() -> Iterator[Part]:
     """What there are results of."""
+    marches = points.load()
     if outcomes := results.load():
-        yield Part(PAGES / "proof.md", "results", report(outcomes, contest.load()))
+        yield Part(PAGES / "proof.md", "results", report(outcomes, contest.load(), marches))
     if verdicts := plants.load():
         yield Part(PAGES / "planted.md", "planted faults", _planted(verdicts))
-    if marches := points.load():
+    if marches:
         yield Part(PAGES / "planted.md", "crash points", _points(marches))
 
 
-def report(outcomes: list[Outcome], others: list[Result]) -> str:
+def report(outcomes: list[Outcome], others: list[Result], marches: Sequence[Report] = ()) -> str:
     """All results, as a part of a page."""
     parts = [
         _whence(outcomes),
@@ -48,7 +49,7 @@ def report(outcomes: list[Outcome], others: list[Result]) -> str:
             ("", "measured", "bar", ""),
             [
                 (one.what, one.value, one.bar, "yes" if one.clears else "**no**")
-                for one in figures(outcomes)
+                for one in figures(outcomes, marches)
             ],
         ),
         "### Counters\n",
