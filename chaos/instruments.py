@@ -46,24 +46,33 @@ Call = Callable[..., Awaitable[Any]]
 
 
 class Operation:
-    """A verb under way, and where in it a call to a server is.
+    """A verb under way.
 
     Attributes:
-        transaction: what the SQL store does in the transaction that is under way.
-        statements: how many of each kind there were in it.
-        call: the latest call by its name.
         over: it has returned; what it left running in the background is no part of it.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.transaction = ""
-        self.statements: Counter[str] = Counter()
-        self.call = ""
         self.over = False
 
 
+class Transaction:
+    """What the SQL store does in one transaction; several may be under way in a verb.
+
+    Attributes:
+        statements: how many of each kind there were in it.
+        call: the latest one by its name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.statements: Counter[str] = Counter()
+        self.call = ""
+
+
 _operation: ContextVar[Operation | None] = ContextVar("chaos_operation", default=None)
+_transaction: ContextVar[Transaction | None] = ContextVar("chaos_transaction", default=None)
 
 
 @functools.cache
@@ -81,7 +90,7 @@ def install() -> None:
     setattr(ThreadRunner, "_once", _committed(_carried(ThreadRunner._once)))  # noqa: B010
     setattr(ThreadRunner, "_transact", _carrying(ThreadRunner._transact))  # noqa: B010
     event.listen(Engine, "before_cursor_execute", _before_statement)
-    event.listen(Engine, "after_cursor_execute", lambda *_: _after())
+    event.listen(Engine, "after_cursor_execute", _after_statement)
     event.listen(Engine, "commit", lambda *_: _before_statement(None, None, "commit"))
 
 
@@ -149,12 +158,13 @@ def _within(name: str, function: Call) -> Call:
 @contextlib.asynccontextmanager
 async def _operating(name: str) -> AsyncIterator[None]:
     operation = Operation(name)
-    token = _operation.set(operation)
+    token, outer = _operation.set(operation), _transaction.set(Transaction(""))
     try:
         yield
     finally:
         operation.over = True
         _operation.reset(token)
+        _transaction.reset(outer)
 
 
 # -- calls to servers ----------------------------------------------------------------------------
@@ -166,14 +176,15 @@ def _between(exchange: Call) -> Call:
     @functools.wraps(exchange)
     async def call(link: Link, calls: Sequence[StoreCall[Any]]) -> Any:
         names = (str(one.arguments[0]) if one.script is None else one.script.name for one in calls)
-        _before("+".join(dict.fromkeys(names)))
+        name = "+".join(dict.fromkeys(names))
+        _passed(name, "before")
         began = now()
         try:
             answer = await exchange(link, calls)
         except BaseException as error:  # also when a store with a database gives up waiting
             _trouble("exchange", began, error)
             raise
-        _after()
+        _passed(name, "after")
         return answer
 
     return call
@@ -184,11 +195,13 @@ def _committed(once: Call) -> Call:
 
     @functools.wraps(once)
     async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
-        operation = _operation.get()
-        if operation is not None:
-            operation.transaction, operation.statements = work.__name__, Counter()
-        answer = await once(runner, work, *args)
-        _after()
+        transaction = Transaction(work.__name__)
+        outer = _transaction.set(transaction)
+        try:
+            answer = await once(runner, work, *args)
+        finally:
+            _transaction.reset(outer)
+        _passed(transaction.call, "after")
         return answer
 
     return call
@@ -218,25 +231,24 @@ def _carrying(transact: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    operation = _operation.get()
-    if operation is not None and not operation.over:
+    transaction = _transaction.get()
+    if transaction is not None:
         kind = statement.split(maxsplit=1)[0].lower()
-        if operation.transaction not in GROUPED:
-            operation.statements[kind] += 1
-        number = operation.statements[kind]
-        _before(f"{operation.transaction}.{kind}" + (f"-{number}" if number > 1 else ""))
+        if transaction.name not in GROUPED:
+            transaction.statements[kind] += 1
+        number = transaction.statements[kind]
+        transaction.call = f"{transaction.name}.{kind}" + (f"-{number}" if number > 1 else "")
+        _passed(transaction.call, "before")
 
 
-def _before(name: str) -> None:
-    """The fail point before a call to a server."""
+def _after_statement(*_: Any) -> None:
+    transaction = _transaction.get()
+    if transaction is not None:
+        _passed(transaction.call, "after")
+
+
+def _passed(call: str, where: str) -> None:
+    """Come past the fail point before or after a call to a server."""
     operation = _operation.get()
-    if operation is not None and not operation.over:
-        operation.call = name
-        failpoints.passed(f"{operation.name}:{operation.call}:before")
-
-
-def _after() -> None:
-    """The fail point after the latest one."""
-    operation = _operation.get()
-    if operation is not None and not operation.over and operation.call:
-        failpoints.passed(f"{operation.name}:{operation.call}:after")
+    if call and operation is not None and not operation.over:
+        failpoints.passed(f"{operation.name}:{call}:{where}")
