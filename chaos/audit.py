@@ -29,6 +29,8 @@ from ferryman.stores.valkey.store import ValkeyStore
 AT_ONCE: Final = 5000
 LOOK_EVERY: Final = 0.1
 LANE_RESTS: Final = 15.0
+SCANNED: Final = 10_000
+"""Keys at a time: there may be a million of others."""
 """Seconds after which the lane must agree: longer than it holds an id that was taken."""
 
 
@@ -201,6 +203,6 @@ def _wrong_with_lane(settings: Settings) -> str:
         left = {
             key: client.zcard(key)
             for kind in ("lane:*", "taken")
-            for key in client.scan_iter(f"{settings.namespace}:*:{kind}")
+            for key in client.scan_iter(f"{settings.namespace}:*:{kind}", count=SCANNED)
         }
         return f"it still holds ids: {left}" if any(left.values()) else ""
