@@ -28,9 +28,9 @@ from ferryman.stores.valkey.store import ValkeyStore
 
 AT_ONCE: Final = 5000
 LOOK_EVERY: Final = 0.1
-LANE_RESTS: Final = 15.0
 SCANNED: Final = 10_000
 """Keys at a time: there may be a million of others."""
+LANE_RESTS: Final = 15.0
 """Seconds after which the lane must agree: longer than it holds an id that was taken."""
 
 
