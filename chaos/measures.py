@@ -74,11 +74,13 @@ class _Processes:
     def __init__(self, lives: Lives) -> None:
         self._starts: defaultdict[int, list[int]] = defaultdict(list)
         self._troubles: defaultdict[int, list[int]] = defaultdict(list)
+        self._parents: dict[int, int] = {}
         workers = {pid for role, pid in lives.actors if role == "process"}
         for life in lives.jobs.values():
             for start in life.starts:
                 if start.pid in workers:
                     self._starts[start.pid].append(start.t)
+                    self._parents[start.pid] = start.parent
         for pid, trouble in lives.troubles:
             self._troubles[pid].append(trouble.t)
         for moments in (*self._starts.values(), *self._troubles.values()):
@@ -108,12 +110,15 @@ class _Processes:
             yield ((starts[at] if at < len(starts) else self._end) - one.healed) / SECOND
 
     def noticed(self, one: Happening) -> Iterator[float]:
-        """Until each had a call that failed."""
+        """Until each had a call that failed, or its supervisor, which ends it if it must."""
         for pid in self._at_work(one):
-            troubles = self._troubles[pid]
-            at = bisect.bisect_right(troubles, one.begun)
-            first = troubles[at] if at < len(troubles) else NEVER
+            first = min(self._trouble(pid, one.begun), self._trouble(self._parents[pid], one.begun))
             yield (min(first, one.healed) - one.begun) / SECOND
+
+    def _trouble(self, pid: int, after: int) -> int:
+        troubles = self._troubles[pid]
+        at = bisect.bisect_right(troubles, after)
+        return troubles[at] if at < len(troubles) else NEVER
 
 
 def _of_processes(lives: Lives, one: Happening, running: Running, into: Measures) -> None:

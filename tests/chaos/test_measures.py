@@ -87,14 +87,16 @@ def test_a_process_that_was_struck_itself_is_not_waited_for() -> None:
     assert measure(gathered((f"process-{PID}-x", told.lines))).resumed == {}
 
 
-def test_a_fault_is_noticed_with_the_first_call_that_fails() -> None:
+@pytest.mark.parametrize("who", [f"process-{PID}-x", "supervisor-1-x"])
+def test_a_fault_is_noticed_with_the_first_call_that_fails(who: str) -> None:
     told = story()
     told.tell(started(told.clock, "a"))
     told.fault("store")
     healed = told.lines.pop()
-    told.wait(2).tell(Trouble(t=told.clock(), verb="claim", began=0, error="x")).wait(5)
-    told.tell(msgspec.structs.replace(healed, t=told.clock()))
-    [seconds] = measure(gathered((f"process-{PID}-x", told.lines))).noticed["f"]
+    trouble = Trouble(t=told.wait(2).clock(), verb="claim", began=0, error="x")
+    told.wait(5).tell(msgspec.structs.replace(healed, t=told.clock()))
+    lives = gathered((f"process-{PID}-x", told.lines), (who, [trouble]))
+    [seconds] = measure(lives).noticed["f"]
     assert 2 < seconds < 2.1
 
 
