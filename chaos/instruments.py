@@ -42,6 +42,9 @@ INSIDE: Final = (
 GROUPED: Final = ("hand_back", "reap", "submit", "submit_each")
 """Transactions that do the same for one group of jobs after the other, as often as it comes."""
 
+BESIDE: Final = ("notify",)
+"""Transactions that send hints, of whichever verb, from a task beside it; they may be lost."""
+
 Call = Callable[..., Awaitable[Any]]
 
 
@@ -195,13 +198,14 @@ def _committed(once: Call) -> Call:
 
     @functools.wraps(once)
     async def call(runner: Any, work: Callable[..., Any], *args: Any) -> Any:
-        transaction = Transaction(work.__name__)
+        transaction = None if work.__name__ in BESIDE else Transaction(work.__name__)
         outer = _transaction.set(transaction)
         try:
             answer = await once(runner, work, *args)
         finally:
             _transaction.reset(outer)
-        _passed(transaction.call, "after")
+        if transaction is not None:
+            _passed(transaction.call, "after")
         return answer
 
     return call
