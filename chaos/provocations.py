@@ -57,8 +57,8 @@ class Provocations:
             ways = [self.kill]
             if name.startswith("process"):
                 ways.append(self._terminate)
-            if self._stage.deployment.lane:
-                ways += [self._flush_lane, self._stop_lane]
+                if self._stage.deployment.lane:
+                    ways += [self._flush_lane, self._stop_lane]
             ways[turn % len(ways)]()
 
     def _terminate(self) -> None:
