@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from tests.cli.command import Cli
+from tests.worker.rig import until
 
 
 def test_a_key_is_made_listed_and_revoked(cli: Cli) -> None:
@@ -41,7 +42,9 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli) -> None:
     )
     try:
         url = json.loads(process.stdout.readline())["url"]
-        assert httpx.get(f"{url}/api/v1/health/ready", timeout=30).json()["status"] == "ready"
+        ready = f"{url}/api/v1/health/ready"
+        # Not at once, on a machine that does much else: the store has a second to answer.
+        until(lambda: httpx.get(ready, timeout=30).json()["status"] == "ready", 60)
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
