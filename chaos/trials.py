@@ -20,10 +20,11 @@ CHILDREN_KILLS: Final = 20
 STOPS: Final = 24
 PAIRS: Final = 4
 """Phases of each of two kinds that are compared, taking turns."""
-PHASE_LASTS: Final = 2.0
+PHASE_LASTS: Final = 1.0
 OVER: Final = 1 << 20
 """Bytes that are used above a memory limit."""
-BACKLOG: Final = 24_000
+BACKLOG: Final = 50_000
+"""Jobs, more than are done in all phases."""
 
 KILL_EVERY: Final = 2.1
 """Seconds between two kills, on the average: 1,000 of them take 35 minutes."""
