@@ -7,6 +7,14 @@ from chaos.history import SQLITE, Lag
 
 from tests.chaos.story import LEASE, RAN, Story, Tell, asked_to_wait, change, judged
 
+RETRIED = (
+    *RAN[:2],
+    change("running", "failed", 1),
+    change("failed", "queued", 1, "retried"),
+    change("queued", "running", 2),
+    change("running", "succeeded", 2),
+)
+
 FINE: list[tuple[str, Tell]] = [
     (
         "a lease is renewed until its jobs are taken away",
@@ -128,17 +136,7 @@ FINE: list[tuple[str, Tell]] = [
             .finish(state="failed")
             .steer("retry")
             .done(2)
-            .keep(
-                2,
-                kills=0,
-                changes=(
-                    *RAN[:2],
-                    change("running", "failed", 1),
-                    change("failed", "queued", 1, "retried"),
-                    change("queued", "running", 2),
-                    change("running", "succeeded", 2),
-                ),
-            )
+            .keep(2, kills=0, changes=RETRIED)
         ),
     ),
     (
@@ -149,17 +147,7 @@ FINE: list[tuple[str, Tell]] = [
             .leave("fail")
             .fail_and_retry()
             .done(2)
-            .keep(
-                2,
-                kills=0,
-                changes=(
-                    *RAN[:2],
-                    change("running", "failed", 1),
-                    change("failed", "queued", 1, "retried"),
-                    change("queued", "running", 2),
-                    change("running", "succeeded", 2),
-                ),
-            )
+            .keep(2, kills=0, changes=RETRIED)
         ),
     ),
     (

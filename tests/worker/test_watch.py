@@ -14,7 +14,7 @@ from ferryman.stores.base import ClaimRequest, Pace, ProgressUpdate, Verdict
 from ferryman.worker import exchange, loop
 from ferryman.worker.messages import Why
 from tests.contract.model import ModelStore
-from tests.worker.direct import client, directly, eventually
+from tests.worker.direct import Direct, client, directly, eventually
 from tests.worker.test_loop import Distant, Gate
 
 
@@ -233,13 +233,21 @@ async def test_who_is_to_drain_gets_his_slots_back() -> None:
             direct.worker._work_may_be_there()
 
 
-class Stuck(Waiting):
-    """Reports get there when the test says so, and what is handed back after all else."""
+class Stuck(Distant):
+    """Reports get there, and claims come back, when the test says so; what is handed back gets
+    there after all else."""
 
     def __init__(self) -> None:
         super().__init__(pace=Pace(exchanges=2))
-        self.reporting = False
-        self.reports = asyncio.Event()
+        self.reporting = self.replying = False
+        self.reports, self.replies = asyncio.Event(), asyncio.Event()
+        self.replies.set()
+
+    async def claim(self, request: ClaimRequest) -> list[Delivery]:
+        brought = await super().claim(request)
+        self.replying = bool(brought)
+        await self.replies.wait()
+        return brought
 
     async def progress(self, updates: Sequence[ProgressUpdate]) -> list[Verdict]:
         self.reporting = True
@@ -247,15 +255,26 @@ class Stuck(Waiting):
         return await super().progress(updates)
 
     async def hand_back(self, worker: WorkerInfo, **how: Any) -> list[tuple[str, JobState]]:
-        await asyncio.sleep(0.05)
+        for _ in range(50):  # turns of the loop, and no time: claims of this moment get there
+            await asyncio.sleep(0)
         return await super().hand_back(worker, **how)
+
+
+def time_to_look(direct: Direct) -> None:
+    """It is time to look for lost jobs."""
+    direct.worker._exchange.look_again_at = 0.0
+    direct.worker._wake.set()
+
+
+class StuckWaiting(Stuck, Waiting):
+    """Claims wait in it, too."""
 
 
 async def test_what_a_claim_brings_while_it_becomes_time_to_look_for_lost_jobs_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "LEAST_SHARE", 1)
-    app, store, gate = client(lease=0.5, sweep=0.1), Stuck(), Gate()
+    app, store, gate = client(lease=3600), StuckWaiting(), Gate()
     report = asyncio.Event()
 
     @app.task
@@ -271,9 +290,65 @@ async def test_what_a_claim_brings_while_it_becomes_time_to_look_for_lost_jobs_i
         report.set()
         direct.worker._work_may_be_there()  # a call that must wait for the report, and then
         await eventually(lambda: store.reporting and not store.waits)  # a claim that must, too
-        await eventually(lambda: direct.worker._exchange.overdue)
+        time_to_look(direct)
         second = await direct.submit("work")
         store.reports.set()
         gate.out.set()
         ended = [await direct.ended(job) for job in (first, second)]
         assert [job.deliveries for job in ended] == [1, 1]
+
+
+async def test_no_claim_waits_while_lost_jobs_are_looked_for() -> None:
+    app, store, gate = client(lease=3600), StuckWaiting(), Gate()
+
+    @app.task
+    async def work() -> None:
+        current_job().progress(1, 2)
+        await gate.wait()
+
+    async with directly(app, store) as direct:
+        first = await direct.submit("work")
+        await eventually(lambda: store.reporting)  # before a claim that is to wait for others
+        time_to_look(direct)
+        await eventually(lambda: direct.worker._under_way == 1)
+        second = await direct.submit("work")
+        store.reports.set()
+        gate.out.set()
+        ended = [await direct.ended(job) for job in (first, second)]
+        assert [job.deliveries for job in ended] == [1, 1]
+
+
+async def test_what_a_claim_under_way_brings_is_not_handed_back_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "LEAST_SHARE", 1)
+    app, store, gate = client(lease=3600), Stuck(), Gate()
+    end = asyncio.Event()
+
+    @app.task
+    async def short() -> None:
+        await end.wait()
+        current_job().progress(1, 2)
+
+    @app.task
+    async def work() -> None:
+        await gate.wait()
+
+    async with directly(app, store, concurrency=4) as direct:
+        jobs = [await direct.submit("short") for _ in range(2)]
+        for job in jobs:
+            await direct.reached(job, "running")
+        store.replies.clear()
+        store.replying = False
+        jobs.append(await direct.submit("work"))
+        direct.worker._work_may_be_there()
+        await eventually(lambda: store.replying)  # the store has made the claim
+        end.set()
+        await eventually(lambda: store.reporting and direct.worker._under_way == 2)
+        time_to_look(direct)
+        store.reports.set()
+        await direct.ended(jobs[0])
+        store.replies.set()
+        gate.out.set()
+        ended = [await direct.ended(job) for job in jobs]
+        assert [job.deliveries for job in ended] == [1, 1, 1]
